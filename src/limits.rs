@@ -1,0 +1,79 @@
+//! Every capacity and bound, with its reason, asserted against the others.
+//!
+//! A bound that a configuration may lower is a default here; a bound that the arithmetic or the log
+//! format rests on is a constant. Names end in `_max`, units come before it.
+
+/// Decimal digits of a [`Price`](crate::units::Price) and a [`Ratio`](crate::units::Ratio): 1e-9.
+pub const PRICE_DECIMALS: u32 = 9;
+/// Units of one whole price: 1e9.
+pub const PRICE_SCALE: i64 = 1_000_000_000;
+/// Decimal digits of [`Money`](crate::units::Money): 1e-18, a price times a lot's value.
+pub const MONEY_DECIMALS: u32 = 18;
+/// Units of one whole unit of currency: 1e18.
+pub const MONEY_SCALE: i128 = 1_000_000_000_000_000_000;
+
+/// Largest magnitude of a price, in 1e-9: a billion units of the quote currency. A share of the most
+/// expensive company costs a million, a bitcoin in rupiah two billion thousandths of that.
+pub const PRICE_MAX: i64 = 1_000_000_000 * PRICE_SCALE;
+/// Largest value of one lot (`lot_size` x `multiplier`), in 1e-9: a hundred million, eight times the
+/// largest listed contract (12,500,000 yen).
+pub const LOT_VALUE_MAX: i64 = 100_000_000 * PRICE_SCALE;
+/// Largest quantity of an order or a position, in lots. An instrument with large lots has a lower
+/// bound of its own: see [`Instrument::qty_limit`](crate::instrument::Instrument::qty_limit).
+pub const QTY_MAX: i64 = 1_000_000_000_000;
+/// Largest magnitude of one notional, in 1e-18: 1e37, a seventeenth of what `i128` holds, so that a
+/// sum of two products and a balance never leaves it unseen.
+pub const NOTIONAL_MAX: i128 = 10_i128.pow(37);
+/// Largest magnitude of a balance (equity, realized P&L, commission), in 1e-18.
+pub const BALANCE_MAX: i128 = 4 * NOTIONAL_MAX;
+
+/// Instruments one engine trades.
+pub const INSTRUMENTS_MAX: usize = 1_024;
+/// Orders held at once, finished ones that are not yet retired included.
+pub const ORDERS_MAX: usize = 16_384;
+/// Cancel and replace requests outstanding for one order.
+pub const REQUESTS_PER_ORDER_MAX: usize = 8;
+/// Executions remembered for duplicate detection, for the life of the log.
+pub const EXECUTIONS_MAX: usize = 1 << 20;
+/// Executions kept free for reports when the table is nearly full: new orders are refused before.
+pub const EXECUTIONS_RESERVE: usize = 1 << 12;
+/// Strategies that orders can be attributed to.
+pub const STRATEGIES_MAX: usize = 64;
+/// Feeders of inputs, each with its own run of order ids.
+pub const SOURCES_MAX: usize = 8;
+/// Price-time bars kept per instrument for the correlation check.
+pub const CORRELATION_WINDOW_MAX: usize = 64;
+
+/// Bytes of one slot of the log and of the event ring: one cache line.
+pub const SLOT_SIZE: usize = 64;
+/// Slots of one record.
+pub const SLOTS_PER_RECORD_MAX: usize = 8;
+/// Orders that one turn of a sweep (cancel all, retire at the day roll) handles: bounded work.
+pub const SWEEP_ORDERS_MAX: usize = 32;
+/// Slots that one input may cause, its own included. A hot loop takes an input only if so many fit.
+pub const SLOTS_PER_INPUT_MAX: usize = 256;
+/// Slots of the event ring between the engine and the journal thread.
+pub const EVENT_RING_SLOTS: usize = 16_384;
+/// Slots between two checkpoints.
+pub const CHECKPOINT_INTERVAL_SLOTS: u64 = 8_192;
+
+/// Bytes of a log segment.
+pub const SEGMENT_SIZE: u64 = 64 << 20;
+/// Smallest segment that can be configured: one header page and room for a few groups.
+pub const SEGMENT_SIZE_MIN: u64 = 64 << 10;
+
+const _: () = {
+    // Every product price x lot value x quantity that an instrument allows stays in NOTIONAL_MAX;
+    // `Instrument` lowers its quantity bound until it does. One lot must always be possible.
+    assert!((PRICE_MAX as i128) * (LOT_VALUE_MAX as i128) <= NOTIONAL_MAX);
+    // A balance plus three notionals is still an i128.
+    assert!(BALANCE_MAX < i128::MAX - 3 * NOTIONAL_MAX);
+    assert!(QTY_MAX < i64::MAX / 4);
+    assert!(PRICE_MAX < i64::MAX / 4);
+    assert!(EXECUTIONS_RESERVE < EXECUTIONS_MAX);
+    // A sweep's turn: two records of at most three slots for each order, and the group's own.
+    assert!(SWEEP_ORDERS_MAX * 6 + 32 <= SLOTS_PER_INPUT_MAX);
+    assert!(SLOTS_PER_INPUT_MAX * 4 <= EVENT_RING_SLOTS);
+    assert!(ORDERS_MAX < u32::MAX as usize);
+    assert!(INSTRUMENTS_MAX < u16::MAX as usize);
+};
