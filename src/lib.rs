@@ -1,6 +1,12 @@
 //! An event-driven order execution engine: signal, risk, order, route, fill, position, P&L, log.
 #![deny(missing_docs)]
 
-pub mod limits;
-pub mod units;
+pub mod code;
+pub mod codec;
+pub mod event;
+pub mod input;
 pub mod instrument;
+pub mod limits;
+pub mod order;
+pub mod settings;
+pub mod units;

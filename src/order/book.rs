@@ -1,0 +1,246 @@
+//! All orders: a preallocated slab with generations, found by id through a fixed hash table.
+//!
+//! Nothing grows after it is built. A slot's generation grows when it is freed, so that a key kept
+//! from before finds nothing instead of somebody else's order.
+
+use super::{ClOrdId, Order, OrderState};
+use std::collections::VecDeque;
+
+/// A slot of the slab, as it was when the order went in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SlotKey {
+    index: u32,
+    generation: u32,
+}
+
+#[derive(Clone, Debug)]
+struct Slot {
+    generation: u32,
+    order: Option<Order>,
+    /// Waiting in `finished`.
+    queued: bool,
+}
+
+/// The orders, at most as many as it was built for.
+#[derive(Clone, Debug)]
+pub struct OrderBook {
+    slots: Vec<Slot>,
+    free: Vec<u32>,
+    /// Orders that had ended, oldest first. One that was opened again since is passed over.
+    finished: VecDeque<SlotKey>,
+    ids: IdTable,
+}
+
+impl OrderBook {
+    /// Room for `orders_max` orders; the last memory it takes.
+    pub fn new(orders_max: usize) -> Self {
+        let count = u32::try_from(orders_max).expect("limits.rs bounds it");
+        assert!(count > 0);
+        let empty = Slot { generation: 0, order: None, queued: false };
+        Self {
+            slots: vec![empty; orders_max],
+            free: (0..count).rev().collect(),
+            finished: VecDeque::with_capacity(orders_max),
+            ids: IdTable::new(orders_max),
+        }
+    }
+
+    /// Orders held.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
+    /// Whether no order is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether the next order needs a slot that a finished one holds.
+    pub fn is_full(&self) -> bool {
+        self.free.is_empty()
+    }
+
+    /// Slots in all: the bound of a walk with [`OrderBook::at`].
+    pub fn capacity(&self) -> usize {
+        self.slots.len()
+    }
+
+    /// The order in a slot, by place.
+    pub fn at(&self, index: usize) -> Option<&Order> {
+        self.slots.get(index)?.order.as_ref()
+    }
+
+    /// The order with this id.
+    pub fn get(&self, id: ClOrdId) -> Option<&Order> {
+        self.slots[self.ids.get(id)? as usize].order.as_ref()
+    }
+
+    /// The order with this id, to be changed. `apply` alone calls it.
+    pub(crate) fn get_mut(&mut self, id: ClOrdId) -> Option<&mut Order> {
+        self.slots[self.ids.get(id)? as usize].order.as_mut()
+    }
+
+    /// The key of the order with this id.
+    pub fn key(&self, id: ClOrdId) -> Option<SlotKey> {
+        let index = self.ids.get(id)?;
+        Some(SlotKey { index, generation: self.slots[index as usize].generation })
+    }
+
+    /// The order that a key was made for, unless it has been retired since.
+    pub fn by_key(&self, key: SlotKey) -> Option<&Order> {
+        let slot = self.slots.get(key.index as usize)?;
+        if slot.generation == key.generation { slot.order.as_ref() } else { None }
+    }
+
+    /// Every order, in the order of the slots.
+    pub fn iter(&self) -> impl Iterator<Item = &Order> {
+        self.slots.iter().filter_map(|slot| slot.order.as_ref())
+    }
+
+    /// Puts an order in. Returns `false`, with nothing changed, if there is no free slot or the id is
+    /// held already.
+    #[must_use]
+    pub(crate) fn insert(&mut self, order: Order) -> bool {
+        if self.ids.get(order.id).is_some() {
+            return false;
+        }
+        let Some(index) = self.free.pop() else { return false };
+        self.ids.insert(order.id, index);
+        let slot = &mut self.slots[index as usize];
+        assert!(slot.order.is_none());
+        slot.order = Some(order);
+        slot.queued = false;
+        true
+    }
+
+    /// Takes an order out and frees its slot.
+    pub(crate) fn remove(&mut self, id: ClOrdId) -> Option<Order> {
+        let index = self.ids.remove(id)?;
+        let slot = &mut self.slots[index as usize];
+        let order = slot.order.take();
+        assert!(order.is_some());
+        slot.generation = slot.generation.wrapping_add(1);
+        self.free.push(index);
+        order
+    }
+
+    /// Notes that an order has ended, so that it can be retired when its slot is needed.
+    pub(crate) fn finish(&mut self, id: ClOrdId) {
+        let Some(key) = self.key(id) else { return };
+        let slot = &mut self.slots[key.index as usize];
+        if slot.queued {
+            return;
+        }
+        slot.queued = true;
+        // Retired orders leave stale keys behind; there are never more of them than slots if they
+        // are dropped when the queue is full.
+        if self.finished.len() == self.finished.capacity() {
+            let slots = &self.slots;
+            self.finished.retain(|key| slots[key.index as usize].generation == key.generation);
+        }
+        self.finished.push_back(key);
+    }
+
+    /// The order to retire first: the one that ended longest ago, with no request outstanding.
+    pub fn oldest_finished(&self) -> Option<ClOrdId> {
+        self.finished.iter().find_map(|key| {
+            let order = self.by_key(*key)?;
+            Self::can_retire(order).then_some(order.id)
+        })
+    }
+
+    /// Whether an order may be retired now.
+    pub fn can_retire(order: &Order) -> bool {
+        let ended = order.state.is_final() && order.state != OrderState::Closed;
+        ended && order.requests.is_empty()
+    }
+
+    /// Drops keys at the front that no longer lead anywhere, so that the search stays short.
+    pub(crate) fn trim_finished(&mut self) {
+        while let Some(key) = self.finished.front() {
+            let slot = &mut self.slots[key.index as usize];
+            let here = slot.generation == key.generation;
+            let ended = slot.order.as_ref().is_some_and(|order| order.state.is_final());
+            if here && ended {
+                return;
+            }
+            if here {
+                // It was opened again; it will queue anew when it ends.
+                slot.queued = false;
+            }
+            self.finished.pop_front();
+        }
+    }
+}
+
+/// Id to slot: open addressing with linear probing, at most half full, entries shifted back on
+/// removal so that no tombstones pile up.
+#[derive(Clone, Debug)]
+struct IdTable {
+    entries: Vec<(ClOrdId, u32)>,
+    mask: usize,
+}
+
+impl IdTable {
+    fn new(orders_max: usize) -> Self {
+        let size = (orders_max * 2).next_power_of_two();
+        Self { entries: vec![(ClOrdId::NONE, 0); size], mask: size - 1 }
+    }
+
+    /// Fibonacci hashing: ids are counters, and this spreads neighbours.
+    fn home(&self, id: ClOrdId) -> usize {
+        let spread = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        usize::try_from(spread).expect("32 bits fit") & self.mask
+    }
+
+    fn find(&self, id: ClOrdId) -> Option<usize> {
+        if id == ClOrdId::NONE {
+            return None;
+        }
+        let mut place = self.home(id);
+        // Bounded: at most half of the entries are taken.
+        while self.entries[place].0 != ClOrdId::NONE {
+            if self.entries[place].0 == id {
+                return Some(place);
+            }
+            place = (place + 1) & self.mask;
+        }
+        None
+    }
+
+    fn get(&self, id: ClOrdId) -> Option<u32> {
+        Some(self.entries[self.find(id)?].1)
+    }
+
+    fn insert(&mut self, id: ClOrdId, index: u32) {
+        assert!(id != ClOrdId::NONE);
+        let mut place = self.home(id);
+        while self.entries[place].0 != ClOrdId::NONE {
+            assert!(self.entries[place].0 != id);
+            place = (place + 1) & self.mask;
+        }
+        self.entries[place] = (id, index);
+    }
+
+    fn remove(&mut self, id: ClOrdId) -> Option<u32> {
+        let mut hole = self.find(id)?;
+        let index = self.entries[hole].1;
+        let mut place = hole;
+        loop {
+            place = (place + 1) & self.mask;
+            let (next, _) = self.entries[place];
+            if next == ClOrdId::NONE {
+                break;
+            }
+            // An entry may fill the hole only if its home does not lie between hole and place.
+            let from_home = place.wrapping_sub(self.home(next)) & self.mask;
+            let from_hole = place.wrapping_sub(hole) & self.mask;
+            if from_home >= from_hole {
+                self.entries[hole] = self.entries[place];
+                hole = place;
+            }
+        }
+        self.entries[hole] = (ClOrdId::NONE, 0);
+        Some(index)
+    }
+}

@@ -1,0 +1,13 @@
+//! Orders: the lifecycle table, the requests beside it, one order, and the slab that holds them all.
+
+pub mod book;
+pub mod requests;
+pub mod state;
+
+#[expect(clippy::module_inception, reason = "one noun a file, and the noun is the order")]
+mod order;
+
+pub use book::{OrderBook, SlotKey};
+pub use order::{ClOrdId, Contribution, Flags, OrdStatus, OrdType, Order, Tif};
+pub use requests::{Request, RequestKind, Requests};
+pub use state::{Cell, OrderEvent, OrderState};

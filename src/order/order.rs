@@ -1,0 +1,333 @@
+//! One order: what was asked, what has traded, what is open, and the status a counterparty sees.
+
+use super::requests::{RequestKind, Requests};
+use super::state::OrderState;
+use crate::code::Code;
+use crate::instrument::InstrumentId;
+use crate::units::{Price, Qty, Side, Ts, div_half_even};
+
+/// An id of an order or a request, given by the feeder that sent it: FIX `ClOrdID(11)`.
+///
+/// The top byte names the feeder, the rest is the feeder's own counter. Each feeder's ids must grow,
+/// so that a repeated one is known without remembering them all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct ClOrdId(pub u64);
+
+impl ClOrdId {
+    /// No id: "the oldest request" in an answer that names none.
+    pub const NONE: Self = Self(0);
+    const COUNTER_BITS: u32 = 56;
+
+    /// The `counter`th id (from 1) of a feeder.
+    pub const fn new(source: u8, counter: u64) -> Self {
+        assert!(counter > 0 && counter < 1 << Self::COUNTER_BITS);
+        Self((source as u64) << Self::COUNTER_BITS | counter)
+    }
+
+    /// The feeder's number.
+    pub const fn source(self) -> usize {
+        (self.0 >> Self::COUNTER_BITS) as usize
+    }
+
+    /// The feeder's counter.
+    pub const fn counter(self) -> u64 {
+        self.0 & ((1 << Self::COUNTER_BITS) - 1)
+    }
+
+    /// `None` for [`ClOrdId::NONE`].
+    pub const fn some(self) -> Option<Self> {
+        if self.0 == 0 { None } else { Some(self) }
+    }
+}
+
+/// FIX `OrdType(40)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum OrdType {
+    /// 1.
+    Market = 1,
+    /// 2.
+    Limit = 2,
+    /// 3: becomes a market order when the stop price trades.
+    Stop = 3,
+    /// 4: becomes a limit order when the stop price trades.
+    StopLimit = 4,
+}
+
+impl OrdType {
+    /// The name in the scenario format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Market => "market",
+            Self::Limit => "limit",
+            Self::Stop => "stop",
+            Self::StopLimit => "stop_limit",
+        }
+    }
+
+    /// Whether the order has a limit price.
+    pub const fn has_limit(self) -> bool {
+        matches!(self, Self::Limit | Self::StopLimit)
+    }
+
+    /// Whether the order has a stop price.
+    pub const fn has_stop(self) -> bool {
+        matches!(self, Self::Stop | Self::StopLimit)
+    }
+}
+
+/// FIX `TimeInForce(59)`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Tif {
+    /// 0: ends with the trading day.
+    Day = 1,
+    /// 1: works until it is cancelled.
+    Gtc = 2,
+    /// 3: what does not trade at once is cancelled.
+    Ioc = 3,
+    /// 4: trades at once and whole, or not at all.
+    Fok = 4,
+    /// 6: ends at a given time.
+    Gtd = 5,
+}
+
+impl Tif {
+    /// The name in the scenario format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Day => "day",
+            Self::Gtc => "gtc",
+            Self::Ioc => "ioc",
+            Self::Fok => "fok",
+            Self::Gtd => "gtd",
+        }
+    }
+}
+
+/// Facts about an order beside its state, one bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[repr(transparent)]
+pub struct Flags(pub u16);
+
+impl Flags {
+    /// May only shrink a position. FIX `ExecInst(18)`.
+    pub const REDUCE_ONLY: Self = Self(1);
+    /// Made by sizing a signal.
+    pub const FROM_SIGNAL: Self = Self(1 << 1);
+    /// A row for trades that name an order which no input made.
+    pub const UNKNOWN: Self = Self(1 << 2);
+    /// Its stop price has traded.
+    pub const TRIGGERED: Self = Self(1 << 3);
+    /// Suspended by the venue: nothing is open.
+    pub const SUSPENDED: Self = Self(1 << 4);
+    /// Done for the day: nothing is open until the venue restates it.
+    pub const DONE_FOR_DAY: Self = Self(1 << 5);
+    /// The venue has acknowledged it.
+    pub const ACKED: Self = Self(1 << 6);
+    /// The venue has said that it has it, before acknowledging it.
+    pub const RECEIVED: Self = Self(1 << 7);
+
+    /// Whether every bit of `other` is set.
+    pub const fn has(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// With the bits of `other`.
+    #[must_use]
+    pub const fn with(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Without the bits of `other`.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+}
+
+/// FIX `OrdStatus(39)`: derived, never stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OrdStatus {
+    /// A.
+    PendingNew,
+    /// 0.
+    New,
+    /// 1.
+    PartiallyFilled,
+    /// 2.
+    Filled,
+    /// 3.
+    DoneForDay,
+    /// 4.
+    Canceled,
+    /// 6.
+    PendingCancel,
+    /// 8.
+    Rejected,
+    /// 9.
+    Suspended,
+    /// C.
+    Expired,
+    /// E.
+    PendingReplace,
+}
+
+impl OrdStatus {
+    /// The name in the scenario format.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PendingNew => "PendingNew",
+            Self::New => "New",
+            Self::PartiallyFilled => "PartiallyFilled",
+            Self::Filled => "Filled",
+            Self::DoneForDay => "DoneForDay",
+            Self::Canceled => "Canceled",
+            Self::PendingCancel => "PendingCancel",
+            Self::Rejected => "Rejected",
+            Self::Suspended => "Suspended",
+            Self::Expired => "Expired",
+            Self::PendingReplace => "PendingReplace",
+        }
+    }
+}
+
+/// What an order adds to the worst case of its side: everything that may still trade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Contribution {
+    /// The order's side.
+    pub side: Side,
+    /// Lots that may still trade, outstanding replaces included.
+    pub qty: Qty,
+    /// The price it counts at: the highest of its own and its replaces'. `None`: at the market.
+    pub price: Option<Price>,
+}
+
+/// An order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The id of the input that made it.
+    pub id: ClOrdId,
+    /// What it trades; [`InstrumentId::UNKNOWN`] for a symbol nobody knows.
+    pub instrument: InstrumentId,
+    /// Who it is attributed to.
+    pub strategy: u16,
+    /// Buy or sell.
+    pub side: Side,
+    /// Market, limit, stop, stop-limit.
+    pub ord_type: OrdType,
+    /// How long it works.
+    pub tif: Tif,
+    /// Where it is in its life. Written by `apply` alone, from the table alone.
+    pub state: OrderState,
+    /// Why it was turned down.
+    pub reason: Option<Code>,
+    /// Facts beside the state.
+    pub flags: Flags,
+    /// FIX `OrderQty(38)`, lots. Zero for an order nobody knows.
+    pub order_qty: Qty,
+    /// FIX `CumQty(14)`, lots.
+    pub cum_qty: Qty,
+    /// Sum of price x quantity over its trades, 1e-9 x lots: `avg_px` times `cum_qty`, exactly.
+    pub cum_value: i128,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price of a stop or stop-limit order.
+    pub stop_price: Option<Price>,
+    /// Where the loss is to be stopped: the stop that `fixed_risk` sized it by.
+    pub protect_px: Option<Price>,
+    /// End of a good-till-date order.
+    pub expire_at: Option<Ts>,
+    /// The price when it was decided: the signal's, else the mark.
+    pub decision_px: Option<Price>,
+    /// The mark when it was handed over.
+    pub arrival_px: Option<Price>,
+    /// When it was made.
+    pub created: Ts,
+    /// Cancels and replaces that the venue has not answered.
+    pub requests: Requests,
+}
+
+impl Order {
+    /// FIX `LeavesQty(151)`, lots: what is open now.
+    pub fn leaves_qty(&self) -> Qty {
+        let idle = self.flags.has(Flags::SUSPENDED)
+            || (self.flags.has(Flags::DONE_FOR_DAY) && self.tif == Tif::Day);
+        if self.state.is_final() || idle {
+            return Qty(0);
+        }
+        Qty((self.order_qty.0 - self.cum_qty.0).max(0))
+    }
+
+    /// FIX `AvgPx(6)`: half to even at nine decimals; `None` before the first fill.
+    pub fn avg_px(&self) -> Option<Price> {
+        let average = div_half_even(self.cum_value, i128::from(self.cum_qty.0))?;
+        i64::try_from(average).ok().map(Price)
+    }
+
+    /// The price that slippage is measured from: the limit of a limit order, else the decision.
+    pub fn slippage_base(&self) -> Option<Price> {
+        if self.ord_type == OrdType::Limit { self.price } else { self.decision_px }
+    }
+
+    /// Price per unit that the average is worse than `base`; negative is better.
+    pub fn slippage_from(&self, base: Option<Price>) -> Option<Price> {
+        let worse = self.avg_px()?.0.checked_sub(base?.0)?;
+        Some(Price(worse.checked_mul(self.side.sign())?))
+    }
+
+    /// FIX `OrdStatus(39)` by precedence: requests over what the venue has set aside, and that over
+    /// the lifecycle.
+    pub fn ord_status(&self) -> OrdStatus {
+        if self.requests.count(RequestKind::Cancel) > 0 {
+            return OrdStatus::PendingCancel;
+        }
+        if self.requests.count(RequestKind::Replace) > 0 {
+            return OrdStatus::PendingReplace;
+        }
+        if self.flags.has(Flags::DONE_FOR_DAY) && !self.state.is_final() {
+            return OrdStatus::DoneForDay;
+        }
+        if self.flags.has(Flags::SUSPENDED) && !self.state.is_final() {
+            return OrdStatus::Suspended;
+        }
+        match self.state {
+            OrderState::Created | OrderState::Pending | OrderState::Submitted => {
+                OrdStatus::PendingNew
+            }
+            OrderState::Accepted => OrdStatus::New,
+            OrderState::PartialFill => OrdStatus::PartiallyFilled,
+            OrderState::Filled | OrderState::Closed => OrdStatus::Filled,
+            OrderState::Cancelled => OrdStatus::Canceled,
+            OrderState::Rejected => OrdStatus::Rejected,
+            OrderState::Expired => OrdStatus::Expired,
+        }
+    }
+
+    /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled order
+    /// that an outstanding replace may open again.
+    pub fn contribution(&self) -> Contribution {
+        let mut total = self.order_qty;
+        let mut price = self.counted_price();
+        let ended = self.state.is_final() && self.state != OrderState::Filled;
+        let done = self.flags.has(Flags::DONE_FOR_DAY) && self.tif == Tif::Day;
+        for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
+            total = total.max(request.qty.unwrap_or(Qty(0)));
+            let asked = if self.ord_type.has_limit() { request.price } else { request.stop_price };
+            price = price.max(asked);
+        }
+        let checked = matches!(self.state, OrderState::Created);
+        let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
+        Contribution { side: self.side, qty: Qty(open), price }
+    }
+
+    /// A limit or stop order counts at its own price, a market order at the market.
+    pub fn counted_price(&self) -> Option<Price> {
+        match self.ord_type {
+            OrdType::Market => None,
+            OrdType::Limit | OrdType::StopLimit => self.price,
+            OrdType::Stop => self.stop_price,
+        }
+    }
+}

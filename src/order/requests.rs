@@ -1,0 +1,89 @@
+//! Cancel and replace in flight: kept beside the lifecycle, each under its own id.
+//!
+//! A late answer finds its own request whatever fills came between, and never overwrites the
+//! lifecycle. FIX `ClOrdID(11)` of the request, with `OrigClOrdID(41)` naming the order.
+
+use super::ClOrdId;
+use crate::limits::REQUESTS_PER_ORDER_MAX;
+use crate::units::{Price, Qty};
+use arrayvec::ArrayVec;
+
+/// What was asked of the venue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RequestKind {
+    /// FIX `OrderCancelRequest(F)`.
+    Cancel = 1,
+    /// FIX `OrderCancelReplaceRequest(G)`.
+    Replace = 2,
+}
+
+impl RequestKind {
+    /// `cancel` or `replace`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Cancel => "cancel",
+            Self::Replace => "replace",
+        }
+    }
+}
+
+/// One request that the venue has not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Request {
+    /// The request's own id.
+    pub id: ClOrdId,
+    /// Cancel or replace.
+    pub kind: RequestKind,
+    /// The new total quantity, FIX `OrderQty(38)`, if the request changes it.
+    pub qty: Option<Qty>,
+    /// The new limit price, if the request changes it.
+    pub price: Option<Price>,
+    /// The new stop price, if the request changes it.
+    pub stop_price: Option<Price>,
+}
+
+/// The outstanding requests of one order, oldest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Requests(ArrayVec<Request, REQUESTS_PER_ORDER_MAX>);
+
+impl Requests {
+    /// Oldest first.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Request> {
+        self.0.iter()
+    }
+
+    /// How many of a kind are outstanding.
+    pub fn count(&self, kind: RequestKind) -> usize {
+        self.0.iter().filter(|request| request.kind == kind).count()
+    }
+
+    /// Whether nothing is outstanding.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Whether another request would have no room.
+    pub fn is_full(&self) -> bool {
+        self.0.is_full()
+    }
+
+    /// The request that an answer means: the named one of that kind, or the oldest of that kind.
+    pub fn find(&self, kind: RequestKind, id: Option<ClOrdId>) -> Option<&Request> {
+        let wanted =
+            |request: &&Request| request.kind == kind && id.is_none_or(|id| id == request.id);
+        self.0.iter().find(wanted)
+    }
+
+    /// Opens a request. Returns whether there was room.
+    #[must_use]
+    pub fn open(&mut self, request: Request) -> bool {
+        self.0.try_push(request).is_ok()
+    }
+
+    /// Ends a request: it was answered. Returns it, if it was outstanding.
+    pub fn end(&mut self, id: ClOrdId) -> Option<Request> {
+        let index = self.0.iter().position(|request| request.id == id)?;
+        Some(self.0.remove(index))
+    }
+}
