@@ -1,0 +1,131 @@
+//! What goes out to a broker, and what comes back.
+
+use crate::input::Input;
+use crate::instrument::InstrumentId;
+use crate::order::{ClOrdId, OrdType, Tif};
+use crate::units::{Price, Qty, Side, Ts};
+use std::collections::VecDeque;
+
+/// One message to a broker. Market data travels the same way as the orders, so that a simulated
+/// venue sees both in one fixed order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Message {
+    /// A new order: FIX `NewOrderSingle(D)`.
+    New(NewOrder),
+    /// FIX `OrderCancelRequest(F)`.
+    Cancel {
+        /// The order to cancel.
+        order: ClOrdId,
+        /// The request's own id, to be echoed in the answer.
+        request: ClOrdId,
+        /// What it trades: the router's key.
+        instrument: InstrumentId,
+    },
+    /// FIX `OrderCancelReplaceRequest(G)`, with the terms as they shall be.
+    Replace {
+        /// The order to amend.
+        order: ClOrdId,
+        /// The request's own id, to be echoed in the answer.
+        request: ClOrdId,
+        /// What it trades.
+        instrument: InstrumentId,
+        /// The new total quantity, lots.
+        qty: Qty,
+        /// The new limit price of an order that has one.
+        price: Option<Price>,
+        /// The new stop price of an order that has one.
+        stop_price: Option<Price>,
+    },
+    /// A market price.
+    Mark {
+        /// Of what.
+        instrument: InstrumentId,
+        /// The last or middle price.
+        price: Price,
+        /// Best price to sell at.
+        bid: Option<Price>,
+        /// Best price to buy at.
+        ask: Option<Price>,
+    },
+    /// A completed bar.
+    Bar {
+        /// Of what.
+        instrument: InstrumentId,
+        /// Open, high, low, close.
+        prices: [Price; 4],
+    },
+    /// A new trading day: day orders end.
+    DayRoll,
+    /// Time passed.
+    Time,
+}
+
+/// The terms of a new order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NewOrder {
+    /// Its id, to be echoed in every report.
+    pub order: ClOrdId,
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Market, limit, stop, stop-limit.
+    pub ord_type: OrdType,
+    /// How long it works.
+    pub tif: Tif,
+    /// Lots.
+    pub qty: Qty,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price.
+    pub stop_price: Option<Price>,
+    /// End of a good-till-date order.
+    pub expire_at: Option<Ts>,
+}
+
+/// Reports on their way back: inputs of the engine (trades, statuses, amendments and the texts that
+/// belong to them), each with the time at which the broker says that it happened, oldest first.
+#[derive(Debug, Default)]
+pub struct Reports(VecDeque<(Ts, Input)>);
+
+impl Reports {
+    /// Adds one.
+    pub fn push(&mut self, ts: Ts, input: Input) {
+        self.0.push_back((ts, input));
+    }
+
+    /// Takes the oldest.
+    pub fn pop(&mut self) -> Option<(Ts, Input)> {
+        self.0.pop_front()
+    }
+
+    /// The oldest, left where it is.
+    pub fn front(&self) -> Option<&(Ts, Input)> {
+        self.0.front()
+    }
+
+    /// Whether none is waiting.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+/// A venue, or the way to one.
+///
+/// ```
+/// use trade_engine::broker::{Broker, Message, Reports};
+/// use trade_engine::units::Ts;
+///
+/// /// Takes everything and says nothing.
+/// struct Silent;
+/// impl Broker for Silent {
+///     fn on_message(&mut self, _ts: Ts, _message: &Message, _reports: &mut Reports) {}
+/// }
+/// ```
+pub trait Broker {
+    /// Takes one message, at domain time `ts`, and adds what there is to report.
+    fn on_message(&mut self, ts: Ts, message: &Message, reports: &mut Reports);
+
+    /// Adds reports that came on their own, from a venue with a line of its own. Called every turn.
+    fn poll(&mut self, _reports: &mut Reports) {}
+}
