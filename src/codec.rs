@@ -50,6 +50,11 @@ pub struct Head {
     pub flags: u8,
 }
 
+/// Splits slots into records: each first slot with the continuations behind it.
+pub fn records(slots: &[Slot]) -> impl Iterator<Item = &[Slot]> {
+    slots.chunk_by(|_, next| next[7].to_le_bytes()[1] & FLAG_CONT != 0)
+}
+
 /// Slots that a payload of so many bytes needs.
 pub const fn slots_for(bytes: usize) -> usize {
     let words = bytes.div_ceil(8);
@@ -503,7 +508,7 @@ impl<const N: usize> Field for Chars<N> {
 
 /// Defines an enum of records: for each kind its number, its name and its fields in the order in
 /// which they lie in the payload; and from that one list the encoding, the decoding and the showing.
-macro_rules! records {
+macro_rules! record_kinds {
     (
         $(#[$enum_doc:meta])*
         pub enum $Enum:ident {
@@ -582,4 +587,4 @@ macro_rules! records {
     };
 }
 
-pub(crate) use records;
+pub(crate) use record_kinds;

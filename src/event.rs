@@ -2,7 +2,7 @@
 
 use crate::code::Code;
 use crate::codec::{
-    Chars, FLAG_END, FLAG_INPUT, Field, Head, Measure, Packer, Slot, Slots, Unpacker, records,
+    Chars, FLAG_END, FLAG_INPUT, Field, Head, Measure, Packer, Shown, Slot, Slots, Unpacker, record_kinds,
 };
 use crate::input::{ExecKey, Input};
 use crate::instrument::InstrumentId;
@@ -15,7 +15,7 @@ pub const FORMAT_VERSION: u32 = 1;
 /// Version of the decisions: deciding again gives the same bytes only for the same number.
 pub const DECIDE_VERSION: u32 = 1;
 
-records! {
+record_kinds! {
     /// What stands at the head of every log, so that the directory is all that replay needs.
     pub enum Opening {
         /// Who wrote it.
@@ -36,7 +36,7 @@ records! {
     }
 }
 
-records! {
+record_kinds! {
     /// One event. `apply` is the only code that turns it into state.
     pub enum Event {
         /// An order was taken in: CREATED.
@@ -235,11 +235,13 @@ records! {
             /// What the day's loss is measured from.
             equity: Money,
         },
-        /// A walk over the orders began, went on or ended (`next` is its place, 0 when done).
+        /// A walk over the orders began, went on or ended.
         Sweep = 107 "sweep" {
             /// Ask to cancel; otherwise retire.
             cancel: bool,
+            /// The slot at which the next turn begins.
             next: u32,
+            done: bool,
         },
         /// Retired: the slot is free.
         Closed = 108 "closed" {
@@ -289,6 +291,20 @@ impl Body {
             Self::Input(input, _) => input.name(),
             Self::Event(event) => event.name(),
         }
+    }
+
+    /// Whether it is about an order: names it, or is the input that made it.
+    pub fn concerns(&self, order: ClOrdId) -> bool {
+        let mut concerns = false;
+        let mut look = |name: &'static str, shown| {
+            concerns |= matches!(name, "order" | "id") && shown == Shown::Id(order);
+        };
+        match self {
+            Self::Opening(_) => {}
+            Self::Input(input, _) => input.show(&mut look),
+            Self::Event(event) => event.show(&mut look),
+        }
+        concerns
     }
 
     /// The record as slots; their CRC is the journal's business.

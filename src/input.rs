@@ -2,7 +2,7 @@
 //! record of the log before anything else happens.
 
 use crate::code::Code;
-use crate::codec::{Chars, Field, Packer, Shown, Unpacker, records};
+use crate::codec::{Chars, Field, Packer, Shown, Unpacker, record_kinds};
 use crate::instrument::InstrumentId;
 use crate::order::{ClOrdId, Flags, OrdType, Tif};
 use crate::units::{Money, Price, Qty, Ratio, Side, Ts};
@@ -189,7 +189,7 @@ impl Field for ExecKey {
     }
 }
 
-records! {
+record_kinds! {
     /// One input. `defect` is what the edge found wrong with a figure that could not even be
     /// written down in the engine's units: the order is taken in and turned down for it.
     pub enum Input {

@@ -4,6 +4,7 @@
 use crate::instrument::{Instrument, InstrumentId};
 use crate::limits;
 use crate::units::{Money, Qty, Ratio};
+use serde::{Deserialize, Serialize};
 
 /// Everything that the core's decisions depend on, beside its inputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,8 +20,11 @@ pub struct Settings {
     /// What to do with an input whose time is behind the engine's: refuse it (a scenario), or move
     /// it up and say so (life).
     pub refuse_old_time: bool,
-    /// Whether finished orders are retired at the day roll.
-    pub retire_at_day_roll: bool,
+    /// Whether a day roll retires finished orders and is told to the broker, whose day orders end
+    /// with it. In a scenario it resets the daily loss only.
+    pub day_roll_ends_orders: bool,
+    /// Whether marks, bars and timers go on to the broker: a simulated venue needs them.
+    pub forward_market_data: bool,
 }
 
 impl Settings {
@@ -62,7 +66,8 @@ impl Default for Capacity {
 }
 
 /// What `max_position_pct` measures.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ExposureBasis {
     /// Price x quantity x multiplier.
     #[default]
@@ -76,7 +81,8 @@ pub enum ExposureBasis {
 }
 
 /// How a signal becomes a quantity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sizing {
     /// A share of equity times strength, by notional.
     #[default]
@@ -90,7 +96,8 @@ pub enum Sizing {
 }
 
 /// What the correlation check does when it finds something.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum CorrelationAction {
     /// A warning; the order goes on.
     #[default]

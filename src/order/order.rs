@@ -3,6 +3,7 @@
 use super::requests::{RequestKind, Requests};
 use super::state::OrderState;
 use crate::code::Code;
+use crate::digest::Digest;
 use crate::instrument::InstrumentId;
 use crate::units::{Price, Qty, Side, Ts, div_half_even};
 
@@ -328,6 +329,34 @@ impl Order {
             OrdType::Market => None,
             OrdType::Limit | OrdType::StopLimit => self.price,
             OrdType::Stop => self.stop_price,
+        }
+    }
+}
+
+impl Order {
+    /// Folds the order into a hash.
+    pub fn digest(&self, digest: &mut Digest) {
+        digest.word(self.id.0);
+        digest.word(u64::from(self.instrument.0) | u64::from(self.strategy) << 16);
+        let kinds = [self.side as u64, self.ord_type as u64, self.tif as u64, self.state as u64];
+        let packed = kinds.into_iter().fold(0, |packed, kind| packed << 8 | kind);
+        let reason = self.reason.map_or(0, |code| code as u64);
+        digest.word(packed << 24 | reason << 16 | u64::from(self.flags.0));
+        digest.signed(self.order_qty.0);
+        digest.signed(self.cum_qty.0);
+        digest.wide(self.cum_value);
+        for price in [self.price, self.stop_price, self.protect_px, self.decision_px, self.arrival_px]
+        {
+            digest.option(price.map(|price| price.0));
+        }
+        digest.option(self.expire_at.map(|at| at.0));
+        digest.signed(self.created.0);
+        for request in self.requests.iter() {
+            digest.word(request.id.0);
+            digest.word(request.kind as u64);
+            digest.option(request.qty.map(|qty| qty.0));
+            digest.option(request.price.map(|price| price.0));
+            digest.option(request.stop_price.map(|price| price.0));
         }
     }
 }

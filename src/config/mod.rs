@@ -1,0 +1,3 @@
+//! Configuration: TOML to settings, and the canonical form that stands at the head of a log.
+
+pub mod canonical;

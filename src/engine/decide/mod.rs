@@ -1,0 +1,52 @@
+//! The rules: what an input means in the state that it meets. Reads the state, proposes events.
+
+mod control;
+mod executions;
+mod orders;
+mod reports;
+mod requests;
+
+use super::turn::{Output, Turn};
+use crate::code::Code;
+use crate::event::Event;
+use crate::input::Input;
+use crate::order::{ClOrdId, Flags};
+
+/// Decides one input.
+pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &Input) {
+    if clamped {
+        if turn.state().settings.refuse_old_time {
+            return turn.refuse(Code::TimeWentBack, ClOrdId::NONE, ClOrdId::NONE);
+        }
+        let (code, number) = (Code::TimeClamped, crate::units::Ratio(0));
+        turn.emit(Event::Warning { code, order: ClOrdId::NONE, other: u16::MAX, number });
+    }
+    match *input {
+        Input::Text { .. } => {}
+        Input::Opening { instrument, qty, avg_px } => {
+            control::opening(turn, instrument, qty, avg_px);
+        }
+        Input::Signal { .. } => orders::signal(turn, input),
+        Input::Order { .. } => orders::order(turn, input),
+        Input::ClosePosition { id, instrument } => orders::close_position(turn, id, instrument),
+        Input::Cancel { id, order } => requests::cancel(turn, id, order),
+        Input::Replace { .. } => requests::replace(turn, input),
+        Input::Mark { .. } | Input::Bar { .. } => control::market(turn, input),
+        Input::Trade { .. } => executions::trade(turn, input),
+        Input::Status { order, kind, request } => reports::status(turn, order, kind, request),
+        Input::Replaced { .. } => reports::replaced(turn, input),
+        Input::Restated { order, qty } => reports::restated(turn, order, qty),
+        Input::Halt { cancel_working } => control::halt(turn, cancel_working),
+        Input::Resume {} => control::resume(turn),
+        Input::CancelAll {} => control::cancel_all(turn),
+        Input::DayRoll {} => control::day_roll(turn),
+        Input::Timer {} => control::timer(turn),
+        Input::Continue {} => control::sweep(turn),
+        Input::Stop {} => turn.checkpoint(),
+    }
+}
+
+/// Whether an order is one that an input made, and not a row for trades that nobody ordered.
+fn is_ours(flags: Flags) -> bool {
+    !flags.has(Flags::UNKNOWN)
+}

@@ -1,0 +1,237 @@
+//! New orders: from a signal, from a given quantity, or to close a position.
+
+use super::super::turn::{Output, Turn};
+use crate::broker::{Message, NewOrder};
+use crate::code::Code;
+use crate::event::Event;
+use crate::input::{Input, SignalSide};
+use crate::instrument::InstrumentId;
+use crate::order::{ClOrdId, Flags, OrdType, Tif};
+use crate::risk::{self, Candidate, Terms};
+use crate::units::{Price, Qty, Side, Ts};
+
+/// An order as it is asked for, before anything was checked.
+#[derive(Clone, Copy)]
+struct Draft {
+    id: ClOrdId,
+    instrument: InstrumentId,
+    side: Side,
+    ord_type: OrdType,
+    tif: Tif,
+    flags: Flags,
+    strategy: u16,
+    qty: Qty,
+    price: Option<Price>,
+    stop_price: Option<Price>,
+    protect_px: Option<Price>,
+    expire_at: Option<Ts>,
+    /// The price when it was decided, if not the mark.
+    decision_px: Option<Price>,
+    /// What is wrong with it already: the edge's finding, or sizing's.
+    defect: Option<Code>,
+}
+
+impl Draft {
+    fn market(id: ClOrdId, instrument: InstrumentId, side: Side, qty: Qty) -> Self {
+        Self {
+            id,
+            instrument,
+            side,
+            ord_type: OrdType::Market,
+            tif: Tif::Day,
+            flags: Flags::default(),
+            strategy: 0,
+            qty,
+            price: None,
+            stop_price: None,
+            protect_px: None,
+            expire_at: None,
+            decision_px: None,
+            defect: None,
+        }
+    }
+}
+
+/// An order of given quantity.
+pub(super) fn order(turn: &mut Turn<'_, impl Output>, input: &Input) {
+    let Input::Order { id, instrument, side, ord_type, tif, strategy, flags, qty, .. } = *input
+    else {
+        unreachable!("the caller matched it")
+    };
+    let Input::Order { price, stop_price, expire_at, defect, .. } = *input else {
+        unreachable!("the caller matched it")
+    };
+    let mut draft = Draft::market(id, instrument, side, qty);
+    draft.flags = if flags.has(Flags::REDUCE_ONLY) { Flags::REDUCE_ONLY } else { draft.flags };
+    (draft.ord_type, draft.tif, draft.strategy) = (ord_type, tif, strategy);
+    (draft.price, draft.stop_price, draft.expire_at) = (price, stop_price, expire_at);
+    draft.defect = defect;
+    take_in(turn, draft);
+}
+
+/// A signal: sized, then taken in like any order.
+pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
+    let Input::Signal { id, instrument, side, strategy, strength, price, stop_price, qty, defect } =
+        *input
+    else {
+        unreachable!("the caller matched it")
+    };
+    let side = match side {
+        SignalSide::Buy => Side::Buy,
+        SignalSide::Sell => Side::Sell,
+        SignalSide::Flat => {
+            return flatten(turn, id, instrument, |draft| {
+                (draft.strategy, draft.decision_px) = (strategy, price);
+                draft.flags = draft.flags.with(Flags::FROM_SIGNAL);
+                draft.defect = defect;
+            });
+        }
+    };
+    let view = turn.state().risk_view();
+    let wanted = risk::Wanted { instrument, side, strength, price, stop_price, qty };
+    let sized = risk::size(&view, &wanted);
+    let mut draft = Draft::market(id, instrument, side, sized.unwrap_or(Qty(0)));
+    draft.flags = Flags::FROM_SIGNAL;
+    (draft.strategy, draft.decision_px, draft.protect_px) = (strategy, price, stop_price);
+    // Whatever is wrong first, in the order of the codes, is the reason.
+    draft.defect = [defect, sized.err()].into_iter().flatten().min();
+    take_in(turn, draft);
+}
+
+/// Flattens one symbol.
+pub(super) fn close_position(
+    turn: &mut Turn<'_, impl Output>,
+    id: ClOrdId,
+    instrument: InstrumentId,
+) {
+    flatten(turn, id, instrument, |_| {});
+}
+
+/// Sends what is left of a position to the market: less what working exits will close already.
+fn flatten(
+    turn: &mut Turn<'_, impl Output>,
+    id: ClOrdId,
+    instrument: InstrumentId,
+    change: impl FnOnce(&mut Draft),
+) {
+    if !turn.state().is_new_id(id) {
+        return turn.refuse(Code::DuplicateId, id, ClOrdId::NONE);
+    }
+    let Some(book) = turn.state().book(instrument) else {
+        return turn.refuse(Code::UnknownSymbol, id, ClOrdId::NONE);
+    };
+    let held = book.position.qty;
+    let side = if held.0 > 0 { Side::Sell } else { Side::Buy };
+    let working = book.exposure.working_qty(side);
+    let open = held.0.abs() - working.0;
+    if open <= 0 {
+        return turn.refuse(Code::NoPosition, id, ClOrdId::NONE);
+    }
+    let mut draft = Draft::market(id, instrument, side, Qty(open));
+    draft.flags = Flags::REDUCE_ONLY;
+    change(&mut draft);
+    take_in(turn, draft);
+}
+
+/// Records an order, checks it, and hands it over or turns it down.
+fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
+    if !turn.state().is_new_id(draft.id) {
+        return turn.refuse(Code::DuplicateId, draft.id, ClOrdId::NONE);
+    }
+    if turn.state().orders().is_full() {
+        // The slab's slots are for the living: the order that ended longest ago makes room.
+        match turn.state().orders().oldest_finished() {
+            Some(order) => turn.emit(Event::Closed { order }),
+            None => return turn.refuse(Code::Capacity, draft.id, ClOrdId::NONE),
+        }
+    }
+    create(turn, &draft);
+    if let Some(reason) = check(turn, &draft) {
+        return turn.emit(Event::Denied { order: draft.id, reason });
+    }
+    turn.emit(Event::Passed { order: draft.id });
+    turn.emit(Event::Submitted { order: draft.id });
+    turn.send(Message::New(NewOrder {
+        order: draft.id,
+        instrument: draft.instrument,
+        side: draft.side,
+        ord_type: draft.ord_type,
+        tif: draft.tif,
+        qty: draft.qty,
+        price: draft.price,
+        stop_price: draft.stop_price,
+        expire_at: draft.expire_at,
+    }));
+}
+
+fn create(turn: &mut Turn<'_, impl Output>, draft: &Draft) {
+    let mark = turn.state().mark(draft.instrument);
+    turn.emit(Event::Created {
+        order: draft.id,
+        instrument: draft.instrument,
+        side: draft.side,
+        ord_type: draft.ord_type,
+        tif: draft.tif,
+        flags: draft.flags,
+        strategy: draft.strategy,
+        order_qty: draft.qty,
+        price: draft.price,
+        stop_price: draft.stop_price,
+        expire_at: draft.expire_at,
+        decision_px: draft.decision_px.or(mark),
+        arrival_px: mark,
+        protect_px: draft.protect_px,
+    });
+}
+
+/// Why the order is turned down, if it is: the lowest code of validation, sizing and risk.
+fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
+    let terms = Terms {
+        ord_type: draft.ord_type,
+        tif: draft.tif,
+        qty: draft.qty,
+        price: draft.price,
+        stop_price: draft.stop_price,
+        expire_at: draft.expire_at,
+    };
+    let state = turn.state();
+    let Some(book) = state.book(draft.instrument) else { return Some(Code::UnknownSymbol) };
+    let sizing_failed = draft.flags.has(Flags::FROM_SIGNAL) && draft.qty == Qty(0);
+    if !sizing_failed || draft.defect.is_some_and(|code| code < Code::Halted) {
+        // An order that sizing gave no quantity has only its other figures to be wrong.
+        if let Err(code) = risk::validate(book, &terms, draft.defect, state.ts()) {
+            return Some(code);
+        }
+    }
+    let candidate = Candidate {
+        instrument: draft.instrument,
+        side: draft.side,
+        qty: draft.qty,
+        ord_type: draft.ord_type,
+        price: draft.price,
+        stop_price: draft.stop_price,
+        protect_px: draft.protect_px,
+        reduce_only: draft.flags.has(Flags::REDUCE_ONLY),
+    };
+    let verdict = risk::check(&state.risk_view(), &candidate);
+    let first = verdict.broken.first().map(|finding| finding.code);
+    let reason = [first, draft.defect].into_iter().flatten().min();
+    let tightest = verdict.tightest.unwrap_or_default();
+    turn.emit(Event::Verdict {
+        order: draft.id,
+        ran: verdict.ran,
+        rule: verdict.tightest.map(|finding| finding.code),
+        refused: reason.is_some(),
+        number: tightest.number,
+        limit: tightest.limit,
+    });
+    for finding in &verdict.broken {
+        let risk::Finding { code: rule, number, limit } = *finding;
+        turn.emit(Event::Broken { order: draft.id, rule, number, limit });
+    }
+    for warning in &verdict.warnings {
+        let risk::Warning { code, other, number } = *warning;
+        turn.emit(Event::Warning { code, order: draft.id, other: other.0, number });
+    }
+    reason
+}

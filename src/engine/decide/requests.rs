@@ -1,0 +1,153 @@
+//! Cancels and replaces: asked of the venue, kept beside the lifecycle until they are answered.
+
+use super::super::turn::{Output, Turn};
+use super::is_ours;
+use crate::broker::Message;
+use crate::code::Code;
+use crate::event::Event;
+use crate::input::Input;
+use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, RequestKind};
+use crate::risk::{self, Candidate, Terms};
+use crate::units::{Price, Qty};
+
+/// Asks to cancel an order.
+pub(super) fn cancel(turn: &mut Turn<'_, impl Output>, id: ClOrdId, order: ClOrdId) {
+    let Some(found) = open(turn, id, order, |_| OrderEvent::AskCancel) else { return };
+    let instrument = found.instrument;
+    turn.emit(Event::CancelAsked { order, request: id });
+    turn.send(Message::Cancel { order, request: id, instrument });
+}
+
+/// What every request must pass. Refuses it and returns `None` if it does not.
+fn open(
+    turn: &mut Turn<'_, impl Output>,
+    id: ClOrdId,
+    order: ClOrdId,
+    event: impl FnOnce(&Order) -> OrderEvent,
+) -> Option<Order> {
+    if !turn.state().is_new_id(id) {
+        turn.refuse(Code::DuplicateId, order, id);
+        return None;
+    }
+    let Some(found) = turn.state().order(order).filter(|order| is_ours(order.flags)).cloned() else {
+        turn.refuse(Code::UnknownOrder, order, id);
+        return None;
+    };
+    let event = event(&found);
+    if found.state.on(event) == Cell::Bad {
+        turn.refuse_transition(order, id, found.state, event);
+        return None;
+    }
+    if found.requests.count(RequestKind::Cancel) > 0 {
+        turn.refuse(Code::RequestPending, order, id);
+        return None;
+    }
+    if found.requests.is_full() {
+        turn.refuse(Code::TooManyRequests, order, id);
+        return None;
+    }
+    Some(found)
+}
+
+/// The terms of an order if every outstanding replace is carried out.
+struct Projected {
+    qty: Qty,
+    price: Option<Price>,
+    stop_price: Option<Price>,
+}
+
+fn projected(order: &Order) -> Projected {
+    let start =
+        Projected { qty: order.order_qty, price: order.price, stop_price: order.stop_price };
+    let replaces = order.requests.iter().filter(|r| r.kind == RequestKind::Replace);
+    replaces.fold(start, |terms, request| Projected {
+        qty: request.qty.unwrap_or(terms.qty),
+        price: request.price.or(terms.price),
+        stop_price: request.stop_price.or(terms.stop_price),
+    })
+}
+
+/// Asks to amend an order.
+pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
+    let Input::Replace { id, order, qty, price, stop_price, defect } = *input else {
+        unreachable!("the caller matched it")
+    };
+    let event = |order: &Order| match qty {
+        Some(qty) if qty > order.cum_qty => OrderEvent::AskReplace,
+        Some(_) => OrderEvent::AskReplaceFull,
+        None if order.cum_qty < order.order_qty => OrderEvent::AskReplace,
+        None => OrderEvent::AskReplaceFull,
+    };
+    let Some(found) = open(turn, id, order, event) else { return };
+    let before = projected(&found);
+    let after = Projected {
+        qty: qty.unwrap_or(before.qty),
+        price: price.or(before.price),
+        stop_price: stop_price.or(before.stop_price),
+    };
+    // A price for an order that has none would be an order of another type.
+    let misplaced = (price.is_some() && !found.ord_type.has_limit())
+        || (stop_price.is_some() && !found.ord_type.has_stop());
+    let defect = [defect, misplaced.then_some(Code::BadPrice)].into_iter().flatten().min();
+    let changed = (before.qty, before.price, before.stop_price)
+        != (after.qty, after.price, after.stop_price);
+    if !changed && defect.is_none() {
+        return turn.refuse(Code::NoChange, order, id);
+    }
+    if let Err(code) = check(turn, &found, &after, defect) {
+        return turn.refuse(code, order, id);
+    }
+    turn.emit(Event::ReplaceAsked { order, request: id, qty, price, stop_price });
+    turn.send(Message::Replace {
+        order,
+        request: id,
+        instrument: found.instrument,
+        qty: after.qty,
+        price: after.price,
+        stop_price: after.stop_price,
+    });
+}
+
+/// A replace is checked like a new order, for what it adds to what is open already.
+fn check(
+    turn: &Turn<'_, impl Output>,
+    order: &Order,
+    after: &Projected,
+    defect: Option<Code>,
+) -> Result<(), Code> {
+    let state = turn.state();
+    let book = state.book(order.instrument).ok_or(Code::UnknownSymbol)?;
+    let terms = Terms {
+        ord_type: order.ord_type,
+        tif: order.tif,
+        qty: after.qty,
+        price: after.price,
+        stop_price: after.stop_price,
+        expire_at: order.expire_at,
+    };
+    risk::validate(book, &terms, defect, state.ts())?;
+    let open = |total: Qty| (total.0 - order.cum_qty.0).max(0);
+    let counted = order.contribution();
+    let added = open(after.qty) - counted.qty.0;
+    if added <= 0 && counted.price == order.counted_price().max(after.price) {
+        // It cannot raise the worst case: nothing that risk has let through grows.
+        return Ok(());
+    }
+    if let Some(code) = state.halted().filter(|_| added > 0) {
+        // A drawdown, an anomaly or a person: new exposure is refused under one name.
+        let _ = code;
+        return Err(Code::Halted);
+    }
+    let candidate = Candidate {
+        instrument: order.instrument,
+        side: order.side,
+        qty: Qty(added.max(0)),
+        ord_type: order.ord_type,
+        price: after.price,
+        stop_price: after.stop_price,
+        protect_px: order.protect_px,
+        reduce_only: order.flags.has(Flags::REDUCE_ONLY),
+    };
+    let verdict = risk::check(&state.risk_view(), &candidate);
+    verdict.broken.first().map_or(Ok(()), |finding| Err(finding.code))
+}

@@ -1,0 +1,140 @@
+//! One turn of the engine: an input and the events that it causes, each applied before the next is
+//! proposed, and what goes out because of them.
+
+use super::apply::apply;
+use super::state::State;
+use crate::broker::Message;
+use crate::code::Code;
+use crate::codec::{FLAG_END, Head, Slot, Slots};
+use crate::event::{Body, Event, Record};
+use crate::input::ExecKey;
+use crate::limits::{SLOTS_PER_INPUT_MAX, SWEEP_ORDERS_MAX};
+use crate::order::{ClOrdId, OrderEvent, OrderState};
+use crate::units::Ts;
+use arrayvec::ArrayVec;
+
+/// A message on its way to a broker, and the record that must be in the log before it leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outbound {
+    /// Sequence number of the last slot of the group that caused it.
+    pub seq: u64,
+    /// Domain time.
+    pub ts: Ts,
+    /// What goes out.
+    pub message: Message,
+}
+
+/// Where a turn's records and messages go.
+pub trait Output {
+    /// Takes the slots of one record, in order.
+    fn record(&mut self, slots: &[Slot]);
+
+    /// Takes one message for the broker, after all the records of its group.
+    fn send(&mut self, outbound: &Outbound);
+}
+
+/// Records that nobody wants.
+impl Output for () {
+    fn record(&mut self, _slots: &[Slot]) {}
+    fn send(&mut self, _outbound: &Outbound) {}
+}
+
+/// Most messages that one input sends: a sweep's cancels, or one order and its market data.
+const MESSAGES_MAX: usize = SWEEP_ORDERS_MAX + 2;
+
+/// The turn: lets `decide` read the state and propose events, and nothing else.
+pub(super) struct Turn<'a, O: Output> {
+    state: &'a mut State,
+    output: &'a mut O,
+    /// The last record, held back until it is known whether it ends the group.
+    held: Option<Slots>,
+    messages: ArrayVec<Message, MESSAGES_MAX>,
+    slot_count: usize,
+}
+
+impl<'a, O: Output> Turn<'a, O> {
+    /// Opens the group with its input.
+    pub(super) fn begin(
+        state: &'a mut State,
+        output: &'a mut O,
+        ts: Ts,
+        flags: u8,
+        body: Body,
+    ) -> Self {
+        let messages = ArrayVec::new();
+        let mut turn = Self { state, output, held: None, messages, slot_count: 0 };
+        turn.append(ts, flags, body);
+        turn
+    }
+
+    /// What is known now, every event so far included.
+    pub(super) fn state(&self) -> &State {
+        self.state
+    }
+
+    /// Proposes an event: it is applied and recorded at once.
+    #[inline]
+    pub(super) fn emit(&mut self, event: Event) {
+        let ts = self.state.ts();
+        self.append(ts, 0, Body::Event(event));
+    }
+
+    fn append(&mut self, ts: Ts, flags: u8, body: Body) {
+        let seq = self.state.seq() + 1;
+        let slots = body.encode(seq, ts, flags);
+        let head = Head { seq, ts, kind: body.kind(), flags };
+        let applied = apply(self.state, &Record { head, body });
+        // What decide proposes follows from the state it has just read: anything else is our bug.
+        assert!(applied.is_ok(), "{applied:?} {body:?}");
+        self.slot_count += slots.len();
+        assert!(self.slot_count <= SLOTS_PER_INPUT_MAX);
+        if let Some(held) = self.held.replace(slots) {
+            self.output.record(&held);
+        }
+    }
+
+    /// Sends a message once the group is complete.
+    pub(super) fn send(&mut self, message: Message) {
+        self.messages.push(message);
+    }
+
+    /// Refuses the step: it changes nothing.
+    pub(super) fn refuse(&mut self, code: Code, order: ClOrdId, request: ClOrdId) {
+        let exec = ExecKey::default();
+        self.emit(Event::Refused { code, order, request, exec, state: 0, event: None });
+    }
+
+    /// Refuses the step because the order's state does not allow it.
+    pub(super) fn refuse_transition(
+        &mut self,
+        order: ClOrdId,
+        request: ClOrdId,
+        state: OrderState,
+        event: OrderEvent,
+    ) {
+        let (code, exec) = (Code::IllegalTransition, ExecKey::default());
+        let event = Some(event);
+        self.emit(Event::Refused { code, order, request, exec, state: state as u8, event });
+    }
+
+    /// Ends the group: marks its last record, then lets the messages go.
+    pub(super) fn end(mut self) {
+        let interval = self.state.settings.capacity.checkpoint_interval_slots;
+        if self.state.seq() >= self.state.checkpoint_seq + interval {
+            self.checkpoint();
+        }
+        let mut last = self.held.take().expect("the group began with its input");
+        last[0][7] |= u64::from(FLAG_END) << 8;
+        self.output.record(&last);
+        for message in &self.messages {
+            let (seq, ts) = (self.state.seq(), self.state.ts());
+            self.output.send(&Outbound { seq, ts, message: *message });
+        }
+    }
+
+    /// Records what the state hashes to.
+    pub(super) fn checkpoint(&mut self) {
+        let hash = self.state.hash();
+        self.emit(Event::Checkpoint { hash });
+    }
+}
