@@ -158,7 +158,8 @@ impl Instrument {
     /// [`LotsError::Decimal`] where the text is no decimal that fits, [`LotsError::OffLot`] where it
     /// is no multiple of the lot size.
     pub fn lots(&self, text: &str) -> Result<Qty, LotsError> {
-        let units = parse_decimal(text, crate::limits::PRICE_DECIMALS).map_err(LotsError::Decimal)?;
+        let units =
+            parse_decimal(text, crate::limits::PRICE_DECIMALS).map_err(LotsError::Decimal)?;
         let lot = i128::from(self.lot_size);
         if units % lot != 0 {
             return Err(LotsError::OffLot);

@@ -113,9 +113,8 @@ pub fn parse_decimal(text: &str, decimals: u32) -> Result<i128, DecimalError> {
         return Err(DecimalError::NotDecimal);
     }
     let fraction = fraction.trim_end_matches('0');
-    let missing = (decimals as usize)
-        .checked_sub(fraction.len())
-        .ok_or(DecimalError::TooPrecise)?;
+    let missing =
+        (decimals as usize).checked_sub(fraction.len()).ok_or(DecimalError::TooPrecise)?;
     let mut value: i128 = 0;
     let zeros = std::iter::repeat_n(b'0', missing);
     for byte in whole.bytes().chain(fraction.bytes()).chain(zeros) {
@@ -130,6 +129,9 @@ pub fn parse_decimal(text: &str, decimals: u32) -> Result<i128, DecimalError> {
 }
 
 /// Prints an integer of `decimals` fractional digits: no trailing zeros, no exponent, no `-0`.
+///
+/// # Errors
+/// Only those of the writer.
 pub fn write_decimal(f: &mut impl fmt::Write, value: i128, decimals: u32) -> fmt::Result {
     if value < 0 {
         f.write_char('-')?;
