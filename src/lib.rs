@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 
 pub mod calendar;
+pub mod contracts;
 pub mod instrument;
 pub mod limits;
 pub mod units;
