@@ -1,12 +1,12 @@
-"""Prints the [calendars.*] tables of contracts.toml from the market-hours database of QuantConnect/Lean.
+"""Prints the [calendars.*] tables of contracts.toml from QuantConnect/Lean's market-hours database.
 
     python3 config/calendars.py market-hours-database.json data/futures_daily > calendars.toml
 
 Lean names calendar dates, we name trade dates (the date of a session's close), and its lists have
 two layers: the symbol's own and the market's, older one. What this script does about it:
 
-- An early close of the symbol is an early close. It wins over a holiday of the same date: the market's
-  list has settlement holidays on which Globex trades until noon.
+- An early close of the symbol is an early close. It wins over a holiday of the same date: the
+  market's list has settlement holidays on which Globex trades until noon.
 - Other holidays of either list are holidays, and so are late opens without an early close: nothing
   trades before the evening, which is the next trade date.
 - A holiday on which data/futures_daily has a bar was none (hurricane Sandy, 2012-10-29 and 30).
@@ -25,12 +25,12 @@ FIRST, LAST = dt.date(2010, 1, 1), dt.date(2026, 12, 31)
 
 # calendar -> (holidays that were none, holidays that are missing, early closes that are missing)
 CORRECTIONS = {
-    # Day of mourning for a president: shares were shut, equity futures closed at the share market's open.
+    # Day of mourning for a president: shares were shut, equity futures closed at 09:30.
     "cme_equity": ([], ["2025-12-25"], {"2025-01-09": "09:30"}),
     "nymex_energy": ([], ["2025-12-25"], {}),
     "comex_metals": (["2025-01-09"], [], {}),
-    # The source has no list of the CBOT. The exchange group's full closures are the same, but for the
-    # day of mourning of 2018, which was for equities, and the hurricane of 2012.
+    # The source has no list of the CBOT. The exchange group's full closures are the same, but for
+    # the day of mourning of 2018, which was for equities, and the hurricane of 2012.
     "cbot_treasury": (["2012-10-29", "2012-10-30", "2018-12-05"], ["2025-12-25"], {}),
 }
 
@@ -62,8 +62,9 @@ def wanted(date):
 def hours(entry):
     """Open (evening) and close (next day) of the one session a day that futures have."""
     opens = entry["sunday"][0]["start"][:5]
-    assert all(entry[day][-1]["start"][:5] == opens for day in ["monday", "tuesday", "wednesday", "thursday"])
-    closes = {entry[day][1]["end"][:5] for day in ["monday", "tuesday", "wednesday", "thursday", "friday"]}
+    days = ["monday", "tuesday", "wednesday", "thursday"]
+    assert all(entry[day][-1]["start"][:5] == opens for day in days)
+    closes = {entry[day][1]["end"][:5] for day in days + ["friday"]}
     assert len(closes) == 1
     return opens, closes.pop()
 

@@ -1,11 +1,11 @@
-//! Trading sessions and day rolls: local opening hours turned into UTC instants when a configuration
-//! is loaded. The core sees only the instants; the zone rules are the ones bundled with the program,
-//! never the system's, so that a log replays alike on every machine.
+//! Trading sessions and day rolls: local opening hours turned into UTC instants when a
+//! configuration is loaded. The core sees only the instants; the zone rules are the ones bundled
+//! with the program, never the system's, so that a log replays alike on every machine.
 //!
-//! Three words. A session *opens* on one of the rule's days. Where it closes at or before the time of
-//! day at which it opened, it closes on the next day. Its *trade date* is the date of its close: the
-//! ES session that opens on Sunday at 17:00 in Chicago is Monday's. Holidays and early closes are
-//! given by trade date.
+//! Three words. A session *opens* on one of the rule's days. Where it closes at or before the time
+//! of day at which it opened, it closes on the next day. Its *trade date* is the date of its close:
+//! the ES session that opens on Sunday at 17:00 in Chicago is Monday's. Holidays and early closes
+//! are given by trade date.
 //!
 //! A local time that the clock passes twice (autumn) means the first pass. One that the clock jumps
 //! over (spring) means the instant of the jump. Both keep the order of local times, so that no rule
@@ -59,7 +59,7 @@ impl fmt::Display for CalendarError {
             }
             Self::EarlyCloseOutside { date, time } => write!(
                 f,
-                "early close on {date} at {time}, which is not between that session's open and close"
+                "early close on {date} at {time}, which is not between the open and the close"
             ),
             Self::HolidayWithEarlyClose(date) => {
                 write!(f, "{date} is a holiday and has an early close; expected one of the two")
@@ -98,8 +98,9 @@ impl SessionRule {
     /// let days = [Weekday::Sunday, Weekday::Monday, Weekday::Tuesday];
     /// let (open, close) = (Time::constant(17, 0, 0, 0), Time::constant(16, 0, 0, 0));
     /// let rule = SessionRule::new("America/Chicago", open, close, &days)?;
-    /// let monday = rule.session_of_trade_date(Date::constant(2026, 3, 9)).expect("opens on Sunday");
-    /// assert_eq!(rule.trade_date_of(monday), Some(Date::constant(2026, 3, 9)));
+    /// let monday = Date::constant(2026, 3, 9);
+    /// let session = rule.session_of_trade_date(monday).expect("opens on Sunday");
+    /// assert_eq!(rule.trade_date_of(session), Some(monday));
     /// # Ok::<(), trade_engine::calendar::CalendarError>(())
     /// ```
     pub fn new(
@@ -121,8 +122,8 @@ impl SessionRule {
     }
 
     /// The same rule with exceptions, by trade date: no session on `holidays`, and an earlier local
-    /// time of the close on `early_closes`. A holiday on a date without a session is harmless (lists
-    /// of holidays contain Saturdays); an early close there is a mistake.
+    /// time of the close on `early_closes`. A holiday on a date without a session is harmless
+    /// (lists of holidays contain Saturdays); an early close there is a mistake.
     ///
     /// # Errors
     /// [`CalendarError::HolidayWithEarlyClose`], [`CalendarError::EarlyCloseWithoutSession`],
@@ -177,9 +178,9 @@ impl SessionRule {
         self.interval(date, close)
     }
 
-    /// The usual hours of this trade date, whatever the days, holidays and early closes say: for data
-    /// that shows trading where the calendar has none. `None` outside the years 1677 to 2262, and
-    /// where the clock jumps over the whole session.
+    /// The usual hours of this trade date, whatever the days, holidays and early closes say: for
+    /// data that shows trading where the calendar has none. `None` outside the years 1677 to 2262,
+    /// and where the clock jumps over the whole session.
     pub fn usual_hours(&self, date: Date) -> Option<OpenInterval> {
         self.interval(date, self.close)
     }
@@ -249,7 +250,8 @@ impl DayRoll {
     /// [`CalendarError::OutOfRange`].
     pub fn next_after(&self, t: Ts) -> Result<Ts, CalendarError> {
         let mut date = local(&self.zone, t)?.date();
-        // Today's roll may have passed; tomorrow's may be the same instant, if a day is jumped over.
+        // Today's roll may have passed; tomorrow's may be the same instant, if a day is jumped
+        // over.
         for _ in 0..3 {
             let roll = instant(&self.zone, date.to_datetime(self.time))?;
             if roll > t {
@@ -278,8 +280,8 @@ const fn day_index(day: Weekday) -> usize {
     }
 }
 
-/// The local dates of a range and one more on each side: a session that overlaps the range closes on
-/// the day after its last date at the latest.
+/// The local dates of a range and one more on each side: a session that overlaps the range closes
+/// on the day after its last date at the latest.
 fn dates_around(
     zone: &TimeZone,
     from: Ts,

@@ -1,8 +1,8 @@
 //! The configuration tables `[[instruments]]` and `[calendars.*]`: texts as a person writes them,
 //! turned into [`Instrument`]s and [`SessionRule`]s with errors that name the key.
 //!
-//! All decimals, dates and times are strings, so that TOML and JSON read alike and no binary fraction
-//! comes between the file and the engine.
+//! All decimals, dates and times are strings, so that TOML and JSON read alike and no binary
+//! fraction comes between the file and the engine.
 
 use crate::calendar::{CalendarError, Date, SessionRule, Time, Weekday};
 use crate::instrument::{Instrument, InstrumentError, LotsError};
@@ -108,7 +108,8 @@ impl Contracts {
     /// Reads the text of a file that holds the two tables and nothing else.
     ///
     /// # Errors
-    /// Text that is no TOML, unknown and missing keys, with line and column; no other check is made.
+    /// Text that is no TOML, unknown and missing keys, with line and column; no other check is
+    /// made.
     pub fn from_toml(text: &str) -> Result<Self, ContractError> {
         toml::from_str(text).map_err(|problem| error("", problem))
     }
@@ -193,7 +194,8 @@ impl ContractSpec {
         }
     }
 
-    /// The instrument, its sessions expanded over `from <= t < to`. `key` is where this table stands.
+    /// The instrument, its sessions expanded over `from <= t < to`. `key` is where this table
+    /// stands.
     ///
     /// # Errors
     /// The first key whose text is not what it should be, or the figures that do not fit together.
@@ -250,7 +252,8 @@ impl CalendarSpec {
     /// The rule. `key` is where this table stands in the file.
     ///
     /// # Errors
-    /// The first key whose text is not what it should be, and holidays that contradict early closes.
+    /// The first key whose text is not what it should be, and holidays that contradict early
+    /// closes.
     pub fn rule(&self, key: &str) -> Result<SessionRule, ContractError> {
         let at = |field: &str| format!("{key}.{field}");
         let open = time(&at("open"), &self.open)?;

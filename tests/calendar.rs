@@ -166,7 +166,7 @@ fn mistakes_are_named() {
     let refused = early(date(2014, 6, 6), time(16, 30, 0, 0)).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "early close on 2014-06-06 at 16:30:00, which is not between that session's open and close"
+        "early close on 2014-06-06 at 16:30:00, which is not between the open and the close"
     );
     let friday = date(2014, 6, 6);
     let both = es()
