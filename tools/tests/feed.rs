@@ -248,6 +248,11 @@ fn a_malformed_line_is_named() {
     );
     check(
         "X.csv",
+        format!("{PLAIN}2262-04-11T23:47:16Z,1,1,1,1,1\n").as_bytes(),
+        "X.csv:2: time \"2262-04-11T23:47:16Z\"; expected one such as 2024-01-02T14:30:00Z",
+    );
+    check(
+        "X.csv",
         &[PLAIN.as_bytes(), b"\n\xff,1,1,1,1,1\n"].concat(),
         "X.csv:3: not text in UTF-8",
     );
