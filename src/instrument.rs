@@ -28,7 +28,7 @@ pub struct OpenInterval {
     pub close: Ts,
 }
 
-/// A contract, checked when it is built; see [`Instrument::new`].
+/// A contract; [`Instrument::check`] checks its figures when it is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Instrument {
     /// The name people use: `ES`.

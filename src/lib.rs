@@ -1,14 +1,35 @@
 //! An event-driven order execution engine: signal, risk, order, route, fill, position, P&L, log.
 #![deny(missing_docs)]
+#![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+#![deny(clippy::float_arithmetic, clippy::print_stdout)]
+#![cfg_attr(not(test), deny(clippy::unwrap_used))]
 
-pub mod broker;
-pub mod code;
-pub mod codec;
-pub mod digest;
-pub mod event;
-pub mod input;
-pub mod instrument;
+// Words.
 pub mod limits;
-pub mod order;
-pub mod settings;
+
 pub mod units;
+
+pub mod code;
+
+pub mod digest;
+
+// Nouns.
+pub mod instrument;
+
+pub mod calendar;
+
+pub mod contracts;
+
+pub mod settings;
+
+pub mod order;
+
+// Records.
+pub mod codec;
+
+pub mod input;
+
+pub mod event;
+
+// Rooms.
+pub mod broker;

@@ -44,6 +44,9 @@ pub const SOURCES_MAX: usize = 8;
 /// Price-time bars kept per instrument for the correlation check.
 pub const CORRELATION_WINDOW_MAX: usize = 64;
 
+/// Days that one expansion of a calendar covers: a century, far beyond any data set.
+pub const CALENDAR_DAYS_MAX: i64 = 36_600;
+
 /// Bytes of one slot of the log and of the event ring: one cache line.
 pub const SLOT_SIZE: usize = 64;
 /// Slots of one record.

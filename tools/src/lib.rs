@@ -1,1 +1,3 @@
+//! What the binaries share: everything that reads and writes files for people.
 
+pub mod feed;
