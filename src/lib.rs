@@ -10,5 +10,7 @@ pub mod input;
 pub mod instrument;
 pub mod limits;
 pub mod order;
+pub mod position;
+pub mod risk;
 pub mod settings;
 pub mod units;
