@@ -41,8 +41,10 @@ pub const EXECUTIONS_RESERVE: usize = 1 << 12;
 pub const STRATEGIES_MAX: usize = 64;
 /// Feeders of inputs, each with its own run of order ids.
 pub const SOURCES_MAX: usize = 8;
-/// Price-time bars kept per instrument for the correlation check.
+/// Bar closes that a correlation is measured over, at most.
 pub const CORRELATION_WINDOW_MAX: usize = 64;
+/// Instruments that one order's correlation warnings name; the first ones in the table's order.
+pub const CORRELATION_WARNINGS_MAX: usize = 8;
 
 /// Days that one expansion of a calendar covers: a century, far beyond any data set.
 pub const CALENDAR_DAYS_MAX: i64 = 36_600;

@@ -2,6 +2,7 @@
 //! printed digit by digit, added and multiplied with checks. No binary fraction ever holds one.
 
 use crate::limits::{BALANCE_MAX, MONEY_DECIMALS, MONEY_SCALE, NOTIONAL_MAX, PRICE_DECIMALS};
+use std::cmp::Ordering;
 use std::fmt;
 use std::str::FromStr;
 
@@ -162,10 +163,10 @@ pub fn div_half_even(numerator: i128, denominator: i128) -> Option<i128> {
     let rest = rest.unsigned_abs();
     let half = denominator.unsigned_abs() - rest;
     match rest.cmp(&half) {
-        std::cmp::Ordering::Less => Some(quotient),
-        std::cmp::Ordering::Greater => quotient.checked_add(away),
-        std::cmp::Ordering::Equal if quotient % 2 == 0 => Some(quotient),
-        std::cmp::Ordering::Equal => quotient.checked_add(away),
+        Ordering::Less => Some(quotient),
+        Ordering::Greater => quotient.checked_add(away),
+        Ordering::Equal if quotient % 2 == 0 => Some(quotient),
+        Ordering::Equal => quotient.checked_add(away),
     }
 }
 
@@ -187,13 +188,40 @@ pub fn prorate(value: i128, part: i64, whole: i64) -> i128 {
         let doubled = rest.unsigned_abs() * 2;
         let step = if rest < 0 { -1 } else { 1 };
         match doubled.cmp(&whole.unsigned_abs()) {
-            std::cmp::Ordering::Less => base,
-            std::cmp::Ordering::Greater => base + step,
-            std::cmp::Ordering::Equal => base + if base % 2 == 0 { 0 } else { step },
+            Ordering::Less => base,
+            Ordering::Greater => base + step,
+            Ordering::Equal => base + if base % 2 == 0 { 0 } else { step },
         }
     };
     assert!(rounded.unsigned_abs() <= value.unsigned_abs());
     rounded
+}
+
+/// Compares `a x b` with `c x d` exactly, whatever their size.
+pub fn cmp_products(a: i128, b: i128, c: i128, d: i128) -> Ordering {
+    if let (Some(left), Some(right)) = (a.checked_mul(b), c.checked_mul(d)) {
+        return left.cmp(&right);
+    }
+    let sign = |x: i128, y: i128| x.signum() * y.signum();
+    let (left, right) = (sign(a, b), sign(c, d));
+    if left != right {
+        return left.cmp(&right);
+    }
+    let magnitudes = wide_product(a.unsigned_abs(), b.unsigned_abs())
+        .cmp(&wide_product(c.unsigned_abs(), d.unsigned_abs()));
+    if left < 0 { magnitudes.reverse() } else { magnitudes }
+}
+
+/// `a x b` in 256 bits: high half, low half. Schoolbook, in digits of 64 bits.
+fn wide_product(a: u128, b: u128) -> (u128, u128) {
+    const LOW: u128 = u64::MAX as u128;
+    let (a1, a0, b1, b0) = (a >> 64, a & LOW, b >> 64, b & LOW);
+    // A digit times a digit leaves room for two more digits: nothing here can overflow.
+    let low = a0 * b0;
+    let middle = a1 * b0 + (low >> 64);
+    let other = a0 * b1 + (middle & LOW);
+    let high = a1 * b1 + (middle >> 64) + (other >> 64);
+    (high, (other << 64) | (low & LOW))
 }
 
 fn narrow(value: i128) -> Result<i64, DecimalError> {
@@ -229,6 +257,13 @@ macro_rules! decimal_i64 {
 decimal_i64!(Price, PRICE_DECIMALS);
 decimal_i64!(Ratio, PRICE_DECIMALS);
 decimal_i64!(Qty, 0);
+
+impl Price {
+    /// How far apart two prices are, never negative. `None` past the end of `i64`.
+    pub fn distance(self, other: Self) -> Option<Self> {
+        i64::try_from(self.0.abs_diff(other.0)).ok().map(Self)
+    }
+}
 
 impl Ratio {
     /// 1, the whole.

@@ -203,6 +203,9 @@ pub struct Contribution {
     pub qty: Qty,
     /// The price it counts at: the highest of its own and its replaces'. `None`: at the market.
     pub price: Option<Price>,
+    /// What one unit loses if its stop is hit: from the price it counts at, or was decided at, to
+    /// `protect_px`. `None`: no stop, or nothing to measure from.
+    pub distance: Option<Price>,
 }
 
 /// An order.
@@ -320,7 +323,9 @@ impl Order {
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
-        Contribution { side: self.side, qty: Qty(open), price }
+        let from = price.or(self.decision_px);
+        let distance = from.zip(self.protect_px).and_then(|(from, stop)| from.distance(stop));
+        Contribution { side: self.side, qty: Qty(open), price, distance }
     }
 
     /// A limit or stop order counts at its own price, a market order at the market.

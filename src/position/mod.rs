@@ -1,0 +1,9 @@
+//! What is held and what it has made: one position for each instrument, one account for all.
+
+pub mod account;
+
+#[expect(clippy::module_inception, reason = "one noun a file, and the noun is the position")]
+mod position;
+
+pub use account::Account;
+pub use position::{Booked, Fill, Overflow, Position, slippage};

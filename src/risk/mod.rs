@@ -1,0 +1,19 @@
+//! What may be entered: limits, sizing, validation. Pure functions of a view of the state; an order
+//! that can only shrink a position is never held back by a limit on exposure.
+
+mod case;
+pub mod correlation;
+pub mod exposure;
+pub mod rules;
+pub mod sizing;
+pub mod validate;
+pub mod verdict;
+pub mod view;
+
+pub use correlation::Correlations;
+pub use exposure::Exposure;
+pub use rules::check;
+pub use sizing::{Wish, size};
+pub use validate::{Terms, validate};
+pub use verdict::{Finding, RULES, Rule, Verdict, Warning};
+pub use view::{Candidate, InstrumentBook, Market, RiskView};

@@ -1,0 +1,154 @@
+//! What the rules look at: the market, the books of all instruments, the order to be judged.
+
+use super::correlation::Correlations;
+use super::exposure::Exposure;
+use crate::code::Code;
+use crate::digest::Digest;
+use crate::instrument::{Instrument, InstrumentId};
+use crate::order::{Contribution, OrdType};
+use crate::position::{Account, Position};
+use crate::settings::RiskSettings;
+use crate::units::{Price, Qty, Side, Ts};
+
+/// The last known prices of an instrument.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Market {
+    /// The mark.
+    pub price: Option<Price>,
+    /// Best bid, if the mark came with one.
+    pub bid: Option<Price>,
+    /// Best ask, if the mark came with one.
+    pub ask: Option<Price>,
+    /// When the mark came.
+    pub ts: Ts,
+}
+
+impl Market {
+    /// What a market order of this side counts at: ask for a buy, bid for a sell, else the mark.
+    pub fn price_for(&self, side: Side) -> Option<Price> {
+        let quote = match side {
+            Side::Buy => self.ask,
+            Side::Sell => self.bid,
+        };
+        quote.or(self.price)
+    }
+
+    /// Folds every field in.
+    pub fn digest(&self, digest: &mut Digest) {
+        let Self { price, bid, ask, ts } = self;
+        for price in [price, bid, ask] {
+            digest.option(price.map(|price| price.0));
+        }
+        digest.signed(ts.0);
+    }
+}
+
+/// Everything about one instrument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InstrumentBook {
+    /// The contract.
+    pub spec: Instrument,
+    /// [`Instrument::lot_value`], computed once: 1e-9.
+    pub lot_value: i64,
+    /// [`Instrument::qty_limit`], computed once.
+    pub qty_limit: Qty,
+    /// Last known prices.
+    pub market: Market,
+    /// What is held.
+    pub position: Position,
+    /// What is working.
+    pub exposure: Exposure,
+    /// The stop of the order that last enlarged the position.
+    pub protect_px: Option<Price>,
+}
+
+impl InstrumentBook {
+    /// Nothing held, nothing working, no price known.
+    pub fn new(spec: Instrument) -> Self {
+        Self {
+            lot_value: spec.lot_value(),
+            qty_limit: spec.qty_limit(),
+            spec,
+            market: Market::default(),
+            position: Position::default(),
+            exposure: Exposure::default(),
+            protect_px: None,
+        }
+    }
+
+    /// Whether something is held, or working and so may be held.
+    pub fn is_engaged(&self) -> bool {
+        self.position.qty.0 != 0 || self.exposure.orders() > 0
+    }
+
+    /// Whether fills could leave it held this way: long for a buy, short for a sell.
+    pub fn may_be(&self, side: Side) -> bool {
+        let held = self.position.qty.0 * side.sign();
+        held > 0 || self.exposure.side(side).qty().0 > held.abs()
+    }
+
+    /// Folds in what can change; the contract cannot.
+    pub fn digest(&self, digest: &mut Digest) {
+        let Self { spec: _, lot_value: _, qty_limit: _, market, position, exposure, protect_px } =
+            self;
+        market.digest(digest);
+        position.digest(digest);
+        exposure.digest(digest);
+        digest.option(protect_px.map(|price| price.0));
+    }
+}
+
+/// The order to be judged: a new one, or what a replace would make of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Candidate {
+    /// What it trades; must be in the table.
+    pub instrument: InstrumentId,
+    /// Buy or sell.
+    pub side: Side,
+    /// Lots that may trade: for a replace, the new total less what has traded.
+    pub qty: Qty,
+    /// Market, limit, stop, stop-limit.
+    pub ord_type: OrdType,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price.
+    pub stop_price: Option<Price>,
+    /// Where the loss is to be stopped.
+    pub protect_px: Option<Price>,
+    /// May only shrink the position.
+    pub reduce_only: bool,
+    /// For a replace: what the order counts for now, which this stands in for.
+    pub instead_of: Option<Contribution>,
+}
+
+impl Candidate {
+    /// The price it counts at, of its own. `None`: at the market.
+    pub const fn counted_price(&self) -> Option<Price> {
+        match self.ord_type {
+            OrdType::Market => None,
+            OrdType::Limit | OrdType::StopLimit => self.price,
+            OrdType::Stop => self.stop_price,
+        }
+    }
+}
+
+/// What the rules may see.
+#[derive(Clone, Copy, Debug)]
+pub struct RiskView<'a> {
+    /// Limits and sizing.
+    pub settings: &'a RiskSettings,
+    /// Domain time.
+    pub now: Ts,
+    /// Why trading is halted, if it is.
+    pub halted: Option<Code>,
+    /// Equity and what it is measured against.
+    pub account: &'a Account,
+    /// Every instrument, by [`InstrumentId::index`].
+    pub books: &'a [InstrumentBook],
+    /// How the instruments move together.
+    pub correlations: &'a Correlations,
+    /// Whether another order can be held.
+    pub orders_free: bool,
+    /// Whether executions can be told from repeated ones beyond the reserve.
+    pub executions_free: bool,
+}
