@@ -8,6 +8,7 @@ pub mod digest;
 pub mod event;
 pub mod input;
 pub mod instrument;
+pub mod journal;
 pub mod limits;
 pub mod order;
 pub mod settings;
