@@ -15,17 +15,18 @@
 //! segment:  | header page, 4096 bytes | slot | slot | slot | ...    | zeros to the end |
 //!
 //! slot, 64 bytes:
-//!   0       8       16                              56   57    58   59   60      64
-//!   | seq   | ts    | payload, 40 bytes             |kind|flags|left| 0  | crc   |   first slot
-//!   | seq   | payload, 48 bytes                     |kind|flags|  0 | 0  | crc   |   continuation
+//!   0       8       16                              56   57    58     60      64
+//!   | seq   | ts    | payload, 40 bytes             |kind|flags| aux  | crc   |   first slot
+//!   | seq   | payload, 48 bytes                     |kind|flags| aux  | crc   |   continuation
 //!
 //!   seq    of every slot, from 1, one more than the slot before; a slot of zeros is none
 //!   flags  1 END   (first slot) the last record of the group that one input caused
 //!          2 CONT  the slot continues the record before it
 //!          4 CLAMPED  the input's time went back and was clamped
 //!          8 INPUT    the record is an input: it opens a group
-//!   left   slots of the record that still follow this one; filled in by the writer, so that half
-//!          a record is never taken for a whole one
+//!          bits 5-7 LEFT: slots of the record that still follow this one; filled in by the writer,
+//!          so that half a record is never taken for a whole one
+//!   aux    the record's own: see `codec.rs`
 //!   crc    CRC-32C of bytes 0-59 and then of the previous slot's crc: see `crc.rs`.
 //!          The first slot of a segment follows the crc of the segment's header.
 //!
@@ -51,6 +52,7 @@
 //! A record never straddles two segments: a segment is closed when the next record does not fit
 //! whole, its tail stays zero, and the next header's `first_seq` and `prev_crc` take up the chain.
 
+pub use crate::codec::{FLAG_CLAMPED, FLAG_CONT, FLAG_END, FLAG_INPUT, Slot};
 use crate::journal::crc;
 use crate::limits::{SLOT_SIZE, SLOTS_PER_RECORD_MAX};
 use std::fmt;
@@ -91,39 +93,33 @@ pub const DIR_MODE: u32 = 0o700;
 /// Mode of every file; wider is refused.
 pub const FILE_MODE: u32 = 0o600;
 
-/// On the first slot of a record: the last record of the group that one input caused.
-pub const FLAG_END: u8 = 1;
-/// The slot continues the record before it.
-pub const FLAG_CONT: u8 = 2;
-/// The input's time lay before the last one and was clamped.
-pub const FLAG_CLAMPED: u8 = 4;
-/// The record is an input: it opens a group.
-pub const FLAG_INPUT: u8 = 8;
 /// Every flag there is; another bit is damage.
 pub const FLAGS_ALL: u8 = FLAG_END | FLAG_CONT | FLAG_CLAMPED | FLAG_INPUT;
 /// Kind of the journal's own mark slots. No record of the engine uses it.
 pub const KIND_MARK: u8 = 255;
-
-/// One slot as eight words: in a ring, in the log, in memory. Word 7 holds kind, flags, left, crc.
-pub type Slot = [u64; 8];
 
 const _: () = {
     assert!(size_of::<Slot>() == SLOT_SIZE);
     assert!(SLOT_SIZE == 64 && SLOT_BYTES == 64);
     assert!(HEADER_SIZE.is_multiple_of(PAGE_SIZE) && HEADER_SIZE.is_multiple_of(SLOT_BYTES));
     assert!(PAGE_SIZE.is_multiple_of(SECTOR_SIZE) && SECTOR_SIZE.is_multiple_of(SLOT_BYTES));
-    // The longest record fits the smallest segment, and `left` fits its byte.
+    // The engine's flags are the format's, and leave the bits of LEFT free.
+    assert!(FLAG_END == 1 && FLAG_CONT == 2 && FLAG_CLAMPED == 4 && FLAG_INPUT == 8);
+    assert!(FLAGS_ALL & LEFT_MASK == 0);
+    // The longest record fits the smallest segment, and the slots left fit their bits.
     assert!(SLOTS_PER_RECORD_MAX as u64 * SLOT_BYTES <= SEGMENT_SIZE_FLOOR - HEADER_SIZE);
-    assert!(SLOTS_PER_RECORD_MAX < 256);
+    assert!(SLOTS_PER_RECORD_MAX - 1 <= (LEFT_MASK >> LEFT_SHIFT) as usize);
     assert!(crate::limits::SEGMENT_SIZE_MIN >= SEGMENT_SIZE_FLOOR);
     assert!(crate::limits::SEGMENT_SIZE.is_multiple_of(PAGE_SIZE));
 };
 
 const FLAGS_SHIFT: u32 = 8;
-const LEFT_SHIFT: u32 = 16;
+/// The bits of the flags' byte that count the slots left.
+const LEFT_MASK: u8 = 0xe0;
+const LEFT_SHIFT: u32 = 5;
 const CRC_SHIFT: u32 = 32;
-/// What the engine fills in of word 7: kind and flags.
-const CONTENT_MASK: u64 = 0xffff;
+/// What the engine fills in of word 7: kind, flags and aux.
+const CONTENT_MASK: u64 = 0xffff_1fff;
 
 /// Sequence number of the slot; 0 for a slot never written.
 #[inline]
@@ -146,7 +142,7 @@ pub const fn kind(slot: &Slot) -> u8 {
 /// The `FLAG_` bits.
 #[inline]
 pub const fn flags(slot: &Slot) -> u8 {
-    (slot[7] >> FLAGS_SHIFT).to_le_bytes()[0]
+    slot[7].to_le_bytes()[1] & !LEFT_MASK
 }
 
 /// Whether the slot continues a record.
@@ -158,13 +154,14 @@ pub const fn is_cont(slot: &Slot) -> bool {
 /// Slots of the record that follow this one, as the writer counted them.
 #[inline]
 pub const fn left(slot: &Slot) -> u8 {
-    (slot[7] >> LEFT_SHIFT).to_le_bytes()[0]
+    (slot[7].to_le_bytes()[1] & LEFT_MASK) >> LEFT_SHIFT
 }
 
-/// Byte 59: always zero.
+/// The record's own two bytes.
 #[inline]
-pub(super) const fn reserved(slot: &Slot) -> u8 {
-    slot[7].to_le_bytes()[3]
+pub const fn aux(slot: &Slot) -> u16 {
+    let bytes = slot[7].to_le_bytes();
+    u16::from_le_bytes([bytes[2], bytes[3]])
 }
 
 /// The stored checksum.
@@ -182,7 +179,7 @@ pub const fn with_crc(slot: &Slot, crc: u32) -> Slot {
     sealed
 }
 
-/// The slot as its maker filled it: without the writer's bytes, `left` and `crc`.
+/// The slot as its maker filled it: without what the writer adds, LEFT and checksum.
 #[inline]
 pub const fn content(slot: &Slot) -> Slot {
     let mut bare = *slot;
@@ -190,15 +187,15 @@ pub const fn content(slot: &Slot) -> Slot {
     bare
 }
 
-/// The slot as it goes to the log: `left` set, checksum chained to `prev_crc`.
+/// The slot as it goes to the log: LEFT set, checksum chained to `prev_crc`.
 #[inline]
 pub(super) fn sealed(slot: &Slot, left: u8, prev_crc: u32) -> Slot {
     let mut counted = content(slot);
-    counted[7] |= u64::from(left) << LEFT_SHIFT;
+    counted[7] |= u64::from(left << LEFT_SHIFT) << FLAGS_SHIFT;
     with_crc(&counted, crc::chained(&counted, prev_crc))
 }
 
-/// Word 7 of a slot, from its maker's two bytes.
+/// Word 7 of a slot of this kind and these flags, aux 0.
 #[inline]
 pub const fn kind_and_flags(kind: u8, flags: u8) -> u64 {
     u64::from_le_bytes([kind, flags, 0, 0, 0, 0, 0, 0])

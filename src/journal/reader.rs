@@ -62,7 +62,7 @@ pub fn decode_next(
     let unknown =
         |slot: &Slot| Fault::Unknown { kind: layout::kind(slot), flags: layout::flags(slot) };
     let mut left = layout::left(&first);
-    if layout::is_cont(&first) || usize::from(left) >= SLOTS_PER_RECORD_MAX {
+    if layout::is_cont(&first) || usize::from(left) + 1 > SLOTS_PER_RECORD_MAX {
         return Err(unknown(&first));
     }
     record.push(handed_out(&first));
@@ -74,6 +74,7 @@ pub fn decode_next(
         };
         if !layout::is_cont(&slot)
             || layout::kind(&slot) != layout::kind(&first)
+            || layout::aux(&slot) != layout::aux(&first)
             || layout::left(&slot) != left - 1
         {
             return Err(unknown(&slot));
@@ -99,12 +100,9 @@ fn decode_slot(bytes: &[u8], chain: Chain) -> Result<(Slot, Chain), Fault> {
     }
     let (kind, flags) = (layout::kind(&slot), layout::flags(&slot));
     let is_mark = kind == KIND_MARK;
-    let is_bare_mark = flags == 0 && layout::left(&slot) == 0 && slot[6] == 0;
-    if kind == 0
-        || flags & !FLAGS_ALL != 0
-        || layout::reserved(&slot) != 0
-        || (is_mark && !is_bare_mark)
-    {
+    let is_bare_mark =
+        flags == 0 && layout::left(&slot) == 0 && layout::aux(&slot) == 0 && slot[6] == 0;
+    if kind == 0 || flags & !FLAGS_ALL != 0 || (is_mark && !is_bare_mark) {
         return Err(Fault::Unknown { kind, flags });
     }
     let due = if is_mark { Some(chain.last_seq) } else { chain.last_seq.checked_add(1) };

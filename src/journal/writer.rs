@@ -183,7 +183,7 @@ impl Journal {
         self.epoch
     }
 
-    /// Appends whole records, in order. What the slots hold in `left` and checksum is ignored.
+    /// Appends whole records, in order. What the slots hold in LEFT and checksum is ignored.
     ///
     /// # Errors
     ///
@@ -232,6 +232,7 @@ impl Journal {
         for (index, slot) in record.iter().enumerate() {
             assert_eq!(layout::seq(slot), self.last_seq + 1, "sequence numbers grow by one");
             assert_eq!(layout::kind(slot), kind, "a record has one kind");
+            assert_eq!(layout::aux(slot), layout::aux(record[0]), "a record has one aux");
             assert_eq!(layout::flags(slot) & !layout::FLAGS_ALL, 0, "no flag of this format");
             let left = u8::try_from(record.len() - 1 - index).expect("a record has few slots");
             self.store(slot, left);
