@@ -475,3 +475,35 @@ fn name_segment(
 fn count(slots: usize) -> u64 {
     u64::try_from(slots).expect("a record has few slots")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel may drop what it could not write and call the next sync good: no second try.
+    #[test]
+    fn a_failed_sync_is_final() {
+        let parent = tempfile::tempdir().expect("a directory to write in");
+        let dir = parent.path().join("log");
+        let options = JournalOptions { segment_size: 8_192, ..JournalOptions::default() };
+        let mut journal = Journal::create(&dir, options).expect("a new log");
+        let slot = |seq| [seq, 0, 0, 0, 0, 0, 0, layout::kind_and_flags(1, layout::FLAG_END)];
+        journal.append(&[slot(1)]).expect("room");
+        assert_eq!(journal.sync().expect("a disk"), 1);
+        journal.append(&[slot(2)]).expect("room");
+
+        // A device that refuses to be synced, in the place of the segment's file, and back again.
+        let refusing = File::open("/dev/null").expect("every system has it");
+        let file = std::mem::replace(&mut journal.segment.file, refusing);
+        assert!(matches!(journal.sync(), Err(JournalError::Io { action: "sync", .. })));
+        journal.segment.file = file;
+
+        let failed = |outcome: Result<(), JournalError>| {
+            assert!(matches!(outcome, Err(JournalError::SyncFailed { synced_seq: 1, .. })));
+        };
+        failed(journal.sync().map(|_| ()));
+        failed(journal.append(&[slot(3)]));
+        assert_eq!((journal.written_seq(), journal.synced_seq()), (2, 1));
+        failed(journal.close().map(|_| ()));
+    }
+}
