@@ -32,6 +32,9 @@ pub const FLAG_CLAMPED: u8 = 1 << 2;
 /// An input: a group starts here.
 pub const FLAG_INPUT: u8 = 1 << 3;
 
+/// The flags' bits that are ours: the journal counts a record's slots in the others.
+const FLAGS_MASK: u8 = 0x1f;
+
 const FIRST_WORDS: usize = 5;
 const MORE_WORDS: usize = 6;
 /// Words of payload in the largest record.
@@ -124,6 +127,7 @@ impl Unpacker {
             return None;
         }
         let [kind, flags, aux0, aux1, ..] = first[7].to_le_bytes();
+        let flags = flags & FLAGS_MASK;
         if flags & FLAG_CONT != 0 {
             return None;
         }
@@ -132,6 +136,7 @@ impl Unpacker {
         let mut end = FIRST_WORDS;
         for (offset, slot) in slots.iter().enumerate().skip(1) {
             let [more_kind, more_flags, more_aux0, more_aux1, ..] = slot[7].to_le_bytes();
+            let more_flags = more_flags & FLAGS_MASK;
             let same = (more_kind, more_aux0, more_aux1) == (kind, aux0, aux1);
             if !same || more_flags != FLAG_CONT || slot[0] != first[0].checked_add(offset as u64)? {
                 return None;

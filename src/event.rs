@@ -2,7 +2,8 @@
 
 use crate::code::Code;
 use crate::codec::{
-    Chars, FLAG_END, FLAG_INPUT, Field, Head, Measure, Packer, Shown, Slot, Slots, Unpacker, record_kinds,
+    Chars, FLAG_END, FLAG_INPUT, Field, Head, Measure, Packer, Shown, Slot, Slots, Unpacker,
+    record_kinds,
 };
 use crate::input::{ExecKey, Input};
 use crate::instrument::InstrumentId;

@@ -1,5 +1,6 @@
 //! An event-driven order execution engine: signal, risk, order, route, fill, position, P&L, log.
 #![deny(missing_docs)]
+#![warn(unreachable_pub)]
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 #![deny(clippy::float_arithmetic, clippy::print_stdout)]
 #![cfg_attr(not(test), deny(clippy::unwrap_used))]
@@ -24,6 +25,11 @@ pub mod settings;
 
 pub mod order;
 
+// Books.
+pub mod position;
+
+pub mod risk;
+
 // Records.
 pub mod codec;
 
@@ -33,3 +39,14 @@ pub mod event;
 
 // Rooms.
 pub mod broker;
+
+pub mod config;
+
+pub mod journal;
+
+// The core.
+pub mod engine;
+
+pub mod replay;
+
+pub mod embedded;

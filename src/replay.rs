@@ -5,6 +5,7 @@ use crate::codec::{FLAG_CLAMPED, Slot};
 use crate::config::canonical;
 use crate::engine::{Diverged, Engine, Outbound, Output, State, apply};
 use crate::event::{Body, DECIDE_VERSION, Opening, Record};
+use crate::journal::layout::content;
 use std::fmt;
 
 /// Why a log does not replay.
@@ -206,13 +207,6 @@ impl Output for Expected {
     fn send(&mut self, _outbound: &Outbound) {}
 }
 
-/// A slot without its CRC, which is the journal's and not the decision's.
-fn without_crc(slot: &Slot) -> Slot {
-    let mut slot = *slot;
-    slot[7] &= u64::from(u32::MAX);
-    slot
-}
-
 impl Redecide {
     /// Checks the next record.
     ///
@@ -247,7 +241,7 @@ impl Redecide {
     fn expect(&mut self, slots: &[Slot], record: &Record) -> Result<(), ReplayError> {
         let rest = &self.expected.slots[self.expected.seen..];
         let same = rest.len() >= slots.len()
-            && rest.iter().zip(slots).all(|(a, b)| without_crc(a) == without_crc(b));
+            && rest.iter().zip(slots).all(|(a, b)| content(a) == content(b));
         if !same {
             let decided = crate::codec::records(rest).next().and_then(Record::decode);
             return Err(ReplayError::Decided {

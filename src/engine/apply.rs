@@ -8,9 +8,10 @@ use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::PRICE_MAX;
 use crate::order::{
-    Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind, Requests,
-    Tif,
+    Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind,
+    Requests, Tif,
 };
+use crate::position::{Fill, Position, slippage};
 use crate::risk::{InstrumentBook, Market};
 use crate::units::{Money, Price, Qty, Side, Ts};
 use std::fmt;
@@ -147,13 +148,12 @@ impl State {
             Event::Position { instrument, qty, open_cost, realized } => {
                 let position = self.position(instrument).ok_or(NO_INSTRUMENT)?;
                 let same = (position.qty, position.open_cost) == (qty, open_cost)
-                    && position.net_realized() == realized;
+                    && position.net_realized() == Some(realized);
                 if same { Ok(()) } else { Err("the position is another") }
             }
             Event::PositionOpened { instrument, qty, open_cost } => {
                 self.reprice(instrument, |book| {
-                    book.position.qty = qty;
-                    book.position.open_cost = open_cost;
+                    book.position = Position { qty, open_cost, ..Position::default() };
                 })
             }
             Event::Unassigned { order, instrument, side } => {
@@ -182,8 +182,7 @@ impl State {
             }
             Event::Sweep { cancel, next, done } => {
                 let place = if done { None } else { Some(next) };
-                let sweep =
-                    if cancel { &mut self.sweeps.cancel } else { &mut self.sweeps.retire };
+                let sweep = if cancel { &mut self.sweeps.cancel } else { &mut self.sweeps.retire };
                 *sweep = place;
                 Ok(())
             }
@@ -230,9 +229,9 @@ impl State {
         if before != after
             && let Some(book) = self.books.get_mut(order.instrument.index())
         {
-            let InstrumentBook { exposure, lot_value, .. } = book;
-            exposure.remove(before, *lot_value).ok_or("exposure leaves its range")?;
-            exposure.add(after, *lot_value).ok_or("exposure leaves its range")?;
+            let InstrumentBook { exposure, .. } = book;
+            exposure.remove(before).map_err(|_| "exposure leaves its range")?;
+            exposure.add(after).map_err(|_| "exposure leaves its range")?;
         }
         if ended {
             self.orders.finish(id);
@@ -346,21 +345,20 @@ impl State {
             }
         }
         let book = self.books.get_mut(instrument.index()).ok_or(NO_INSTRUMENT)?;
-        let limit = book.spec.qty_limit();
-        let fill = crate::position::Fill { side, qty: last_qty, price: last_px, commission };
-        let slip = decision_px.and_then(|px| slippage(&fill, px, book.lot_value));
-        let unrealized_before = book.unrealized();
-        let booked = book.position.book(&fill, slip.unwrap_or(Money::ZERO), book.lot_value, limit);
+        let decided = decision_px.unwrap_or(last_px);
+        let slippage = slippage(side, last_qty, last_px, decided, book.lot_value);
+        let slippage = slippage.ok_or("slippage leaves its range")?;
+        let fill = Fill { side, qty: last_qty, price: last_px, commission, slippage };
+        let before = unrealized(book);
+        let booked = book.position.book(&fill, book.lot_value, book.qty_limit);
         let booked = booked.map_err(|_| "the position leaves its range")?;
-        if protect_px.is_some() {
+        if booked.opened.0 > 0 {
             book.protect_px = protect_px;
         }
-        let change = book.unrealized().checked_sub(unrealized_before);
-        let account = &mut self.account;
-        account
-            .on_fill(booked.realized, commission)
-            .and_then(|()| account.on_unrealized_change(change?))
-            .ok_or("the account leaves its range")
+        let change = unrealized(book).checked_sub(before).ok_or("P&L leaves its range")?;
+        let moved = self.account.on_fill(booked.realized, commission, change);
+        self.account.note_peak();
+        moved.map_err(|_| "the account leaves its range")
     }
 
     /// Changes an instrument's book, and the account's unrealized P&L with it.
@@ -370,10 +368,12 @@ impl State {
         change: impl FnOnce(&mut InstrumentBook),
     ) -> Applied {
         let book = self.books.get_mut(instrument.index()).ok_or(NO_INSTRUMENT)?;
-        let before = book.unrealized();
+        let before = unrealized(book);
         change(book);
-        let change = book.unrealized().checked_sub(before).ok_or("P&L leaves its range")?;
-        self.account.on_unrealized_change(change).ok_or("the account leaves its range")
+        let change = unrealized(book).checked_sub(before).ok_or("P&L leaves its range")?;
+        let moved = self.account.on_unrealized_change(change);
+        self.account.note_peak();
+        moved.map_err(|_| "the account leaves its range")
     }
 
     fn set_market(&mut self, instrument: InstrumentId, market: Market) {
@@ -416,10 +416,11 @@ fn fill(order: &mut Order, last_qty: Qty, last_px: Price) -> Applied {
     Ok(())
 }
 
-/// Money that a fill is worse than `base`; negative is better.
-fn slippage(fill: &crate::position::Fill, base: Price, lot_value: i64) -> Option<Money> {
-    let worse = fill.price.checked_sub(base)?;
-    Money::notional(worse, Qty(fill.qty.0.checked_mul(fill.side.sign())?), lot_value)
+/// What is held at the mark less its cost; nothing where there is no mark. The bounds on marks and
+/// quantities keep it in range.
+fn unrealized(book: &InstrumentBook) -> Money {
+    let at_mark = |mark| book.position.unrealized(mark, book.lot_value);
+    book.market.price.and_then(at_mark).unwrap_or(Money::ZERO)
 }
 
 fn created(event: &Event, ts: Ts) -> Order {
@@ -491,4 +492,3 @@ fn unassigned(id: ClOrdId, instrument: InstrumentId, side: Side, ts: Ts) -> Orde
         requests: Requests::default(),
     }
 }
-

@@ -147,6 +147,7 @@ impl State {
             account: &self.account,
             books: &self.books,
             correlations: &self.correlations,
+            orders_free: true,
             executions_free: !self.executions.is_nearly_full(),
         }
     }

@@ -350,7 +350,8 @@ impl Order {
         digest.signed(self.order_qty.0);
         digest.signed(self.cum_qty.0);
         digest.wide(self.cum_value);
-        for price in [self.price, self.stop_price, self.protect_px, self.decision_px, self.arrival_px]
+        for price in
+            [self.price, self.stop_price, self.protect_px, self.decision_px, self.arrival_px]
         {
             digest.option(price.map(|price| price.0));
         }

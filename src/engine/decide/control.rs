@@ -5,11 +5,11 @@ use super::super::turn::{Output, Turn};
 use crate::broker::Message;
 use crate::code::Code;
 use crate::event::Event;
-use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::SWEEP_ORDERS_MAX;
 use crate::order::{Cell, ClOrdId, Order, OrderBook, OrderEvent, RequestKind};
-use crate::units::{Money, Price, Qty};
+use crate::position::Position;
+use crate::units::{Price, Qty};
 
 /// Slots that one turn of a sweep looks at: empty ones cost little, but not nothing.
 const SWEEP_SLOTS_MAX: usize = 1_024;
@@ -24,30 +24,41 @@ pub(super) fn opening(
     let Some(book) = turn.state().book(instrument) else {
         return turn.refuse(Code::UnknownSymbol, ClOrdId::NONE, ClOrdId::NONE);
     };
-    let fits = qty.0.abs() <= book.spec.qty_limit().0 && usable_marks(&[Some(avg_px)]);
-    match Money::notional(avg_px, qty, book.lot_value).filter(|_| fits) {
-        Some(open_cost) => turn.emit(Event::PositionOpened { instrument, qty, open_cost }),
-        None => turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE),
+    match Position::held(qty, avg_px, book.lot_value, book.qty_limit) {
+        Ok(Position { open_cost, .. }) => {
+            turn.emit(Event::PositionOpened { instrument, qty, open_cost });
+        }
+        Err(_) => turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE),
     }
 }
 
-/// A mark or a bar: `apply` has taken it in with the input, if it can be used.
-pub(super) fn market(turn: &mut Turn<'_, impl Output>, input: &Input) {
-    let (instrument, prices, message) = match *input {
-        Input::Mark { instrument, price, bid, ask } => {
-            let message = Message::Mark { instrument, price, bid, ask };
-            (instrument, [Some(price), bid, ask, None], message)
-        }
-        Input::Bar { instrument, open, high, low, close, .. } => {
-            let message = Message::Bar { instrument, prices: [open, high, low, close] };
-            (instrument, [Some(open), Some(high), Some(low), Some(close)], message)
-        }
-        _ => unreachable!("the caller matched it"),
-    };
+/// A market price: `apply` has taken it in with the input, if it can be used.
+pub(super) fn mark(
+    turn: &mut Turn<'_, impl Output>,
+    instrument: InstrumentId,
+    [price, bid, ask]: [Option<Price>; 3],
+) {
+    let price = price.expect("a mark has a price");
+    let message = Message::Mark { instrument, price, bid, ask };
+    market(turn, instrument, &[Some(price), bid, ask], message);
+}
+
+/// A completed bar: likewise.
+pub(super) fn bar(turn: &mut Turn<'_, impl Output>, instrument: InstrumentId, prices: [Price; 4]) {
+    let message = Message::Bar { instrument, prices };
+    market(turn, instrument, &prices.map(Some), message);
+}
+
+fn market(
+    turn: &mut Turn<'_, impl Output>,
+    instrument: InstrumentId,
+    prices: &[Option<Price>],
+    message: Message,
+) {
     if turn.state().book(instrument).is_none() {
         return turn.refuse(Code::UnknownSymbol, ClOrdId::NONE, ClOrdId::NONE);
     }
-    if !usable_marks(&prices) {
+    if !usable_marks(prices) {
         return turn.refuse(Code::BadPrice, ClOrdId::NONE, ClOrdId::NONE);
     }
     check_drawdown(turn);
@@ -60,7 +71,7 @@ pub(super) fn market(turn: &mut Turn<'_, impl Output>, input: &Input) {
 pub(super) fn check_drawdown(turn: &mut Turn<'_, impl Output>) {
     let state = turn.state();
     let Some(limit) = state.settings.risk.max_drawdown_pct else { return };
-    if state.halted().is_none() && state.account().drawdown_exceeds(limit) {
+    if state.halted().is_none() && state.account().drawdown(limit).broken {
         turn.emit(Event::Halted { reason: Code::MaxDrawdown });
     }
 }

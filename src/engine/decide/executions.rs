@@ -9,10 +9,10 @@ use crate::event::Event;
 use crate::input::{ExecKey, Input};
 use crate::instrument::InstrumentId;
 use crate::limits::PRICE_MAX;
-use crate::order::{ClOrdId, Flags, Order, OrderEvent, OrderState};
 use crate::order::{Cell, RequestKind};
-use crate::position::Fill;
-use crate::units::{Price, Qty, Side};
+use crate::order::{ClOrdId, Flags, Order, OrderEvent, OrderState};
+use crate::position::{Fill, Position, slippage};
+use crate::units::{Money, Price, Qty, Side};
 use arrayvec::ArrayVec;
 
 /// A trade, and what it belongs to.
@@ -56,7 +56,7 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
             return turn.emit(Event::Anomaly { code, order, exec, qty, booked: false });
         }
     }
-    let fill = Fill { side, qty, price, commission };
+    let fill = Fill { side, qty, price, commission, slippage: Money::ZERO };
     let booking = Booking { order, exec, instrument, fill };
     if !can_book(turn, &booking) {
         return unbooked(turn, &booking);
@@ -85,14 +85,23 @@ fn can_book(turn: &Turn<'_, impl Output>, booking: &Booking) -> bool {
         order.cum_qty.checked_add(booking.fill.qty).is_some()
             && order.cum_value.checked_add(value).is_some()
     });
-    let mut position = book.position.clone();
-    let mut account = state.account().clone();
-    let limit = book.spec.qty_limit();
-    let zero = crate::units::Money::ZERO;
-    let Ok(booked) = position.book(&booking.fill, zero, book.lot_value, limit) else {
-        return false;
+    let decided = state.order(booking.order).and_then(|order| order.decision_px);
+    let Fill { side, qty, price, .. } = booking.fill;
+    let slip = slippage(side, qty, price, decided.unwrap_or(price), book.lot_value);
+    let Some(slippage) = slip else { return false };
+    let fill = Fill { slippage, ..booking.fill };
+    let mut after = book.position;
+    let Ok(booked) = after.book(&fill, book.lot_value, book.qty_limit) else { return false };
+    let unrealized = |position: &Position| match book.market.price {
+        Some(mark) => position.unrealized(mark, book.lot_value),
+        None => Some(Money::ZERO),
     };
-    order_fits && account.on_fill(booked.realized, booking.fill.commission).is_some()
+    let change = unrealized(&after)
+        .zip(unrealized(&book.position))
+        .and_then(|(after, before)| after.checked_sub(before));
+    let Some(change) = change else { return false };
+    let mut account = *state.account();
+    order_fits && account.on_fill(booked.realized, fill.commission, change).is_ok()
 }
 
 /// The one exception to "never dropped": recorded, not booked, and the engine halts.
@@ -122,8 +131,8 @@ fn oddities(turn: &Turn<'_, impl Output>, booking: &Booking) -> Oddities {
     if excess > 0 {
         found.push((Code::Overfill, Qty(excess)));
     }
-    let late = order.state != OrderState::Filled
-        && order.state.on(OrderEvent::TradePart) == Cell::Late;
+    let late =
+        order.state != OrderState::Filled && order.state.on(OrderEvent::TradePart) == Cell::Late;
     if late {
         found.push((Code::LateFill, qty));
     }
@@ -182,7 +191,7 @@ fn book(turn: &mut Turn<'_, impl Output>, booking: &Booking) {
     });
     let position = turn.state().position(instrument).expect("its book was found");
     let (qty, open_cost) = (position.qty, position.open_cost);
-    let realized = position.net_realized();
+    let realized = position.net_realized().expect("booking keeps it in range");
     turn.emit(Event::Position { instrument, qty, open_cost, realized });
 }
 

@@ -31,7 +31,12 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::ClosePosition { id, instrument } => orders::close_position(turn, id, instrument),
         Input::Cancel { id, order } => requests::cancel(turn, id, order),
         Input::Replace { .. } => requests::replace(turn, input),
-        Input::Mark { .. } | Input::Bar { .. } => control::market(turn, input),
+        Input::Mark { instrument, price, bid, ask } => {
+            control::mark(turn, instrument, [Some(price), bid, ask]);
+        }
+        Input::Bar { instrument, open, high, low, close, .. } => {
+            control::bar(turn, instrument, [open, high, low, close]);
+        }
         Input::Trade { .. } => executions::trade(turn, input),
         Input::Status { order, kind, request } => reports::status(turn, order, kind, request),
         Input::Replaced { .. } => reports::replaced(turn, input),

@@ -3,11 +3,12 @@
 use super::super::turn::{Output, Turn};
 use crate::broker::{Message, NewOrder};
 use crate::code::Code;
+use crate::codec::Measure;
 use crate::event::Event;
 use crate::input::{Input, SignalSide};
 use crate::instrument::InstrumentId;
 use crate::order::{ClOrdId, Flags, OrdType, Tif};
-use crate::risk::{self, Candidate, Terms};
+use crate::risk::{self, Candidate, Terms, Wish};
 use crate::units::{Price, Qty, Side, Ts};
 
 /// An order as it is asked for, before anything was checked.
@@ -88,8 +89,8 @@ pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
         }
     };
     let view = turn.state().risk_view();
-    let wanted = risk::Wanted { instrument, side, strength, price, stop_price, qty };
-    let sized = risk::size(&view, &wanted);
+    let wish = Wish { instrument, side, strength, price, stop: stop_price, qty };
+    let sized = risk::size(&view, &wish);
     let mut draft = Draft::market(id, instrument, side, sized.unwrap_or(Qty(0)));
     draft.flags = Flags::FROM_SIGNAL;
     (draft.strategy, draft.decision_px, draft.protect_px) = (strategy, price, stop_price);
@@ -122,7 +123,7 @@ fn flatten(
     };
     let held = book.position.qty;
     let side = if held.0 > 0 { Side::Sell } else { Side::Buy };
-    let working = book.exposure.working_qty(side);
+    let working = book.exposure.side(side).qty();
     let open = held.0.abs() - working.0;
     if open <= 0 {
         return turn.refuse(Code::NoPosition, id, ClOrdId::NONE);
@@ -193,15 +194,16 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
         price: draft.price,
         stop_price: draft.stop_price,
         expire_at: draft.expire_at,
+        defect: draft.defect,
     };
     let state = turn.state();
-    let Some(book) = state.book(draft.instrument) else { return Some(Code::UnknownSymbol) };
-    let sizing_failed = draft.flags.has(Flags::FROM_SIGNAL) && draft.qty == Qty(0);
-    if !sizing_failed || draft.defect.is_some_and(|code| code < Code::Halted) {
-        // An order that sizing gave no quantity has only its other figures to be wrong.
-        if let Err(code) = risk::validate(book, &terms, draft.defect, state.ts()) {
-            return Some(code);
-        }
+    let book = state.book(draft.instrument);
+    let unsizable = draft.flags.has(Flags::FROM_SIGNAL) && draft.qty == Qty(0) && book.is_some();
+    // An order that sizing gave no quantity has only its other figures to be wrong.
+    let terms = if unsizable { Terms { qty: Qty(1), ..terms } } else { terms };
+    match risk::validate(book, state.ts(), &terms) {
+        Err(code) if code < Code::Halted || !unsizable => return Some(code),
+        Err(_) | Ok(()) => {}
     }
     let candidate = Candidate {
         instrument: draft.instrument,
@@ -212,25 +214,30 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
         stop_price: draft.stop_price,
         protect_px: draft.protect_px,
         reduce_only: draft.flags.has(Flags::REDUCE_ONLY),
+        instead_of: None,
     };
     let verdict = risk::check(&state.risk_view(), &candidate);
     let first = verdict.broken.first().map(|finding| finding.code);
     let reason = [first, draft.defect].into_iter().flatten().min();
-    let tightest = verdict.tightest.unwrap_or_default();
+    let (number, limit) =
+        verdict.tightest.map_or((Measure::default(), Measure::default()), |finding| {
+            (finding.number, finding.limit)
+        });
     turn.emit(Event::Verdict {
         order: draft.id,
         ran: verdict.ran,
         rule: verdict.tightest.map(|finding| finding.code),
         refused: reason.is_some(),
-        number: tightest.number,
-        limit: tightest.limit,
+        number,
+        limit,
     });
     for finding in &verdict.broken {
         let risk::Finding { code: rule, number, limit } = *finding;
         turn.emit(Event::Broken { order: draft.id, rule, number, limit });
     }
     for warning in &verdict.warnings {
-        let risk::Warning { code, other, number } = *warning;
+        let risk::Warning { other, correlation: number } = *warning;
+        let code = Code::CorrelatedExposure;
         turn.emit(Event::Warning { code, order: draft.id, other: other.0, number });
     }
     reason

@@ -7,9 +7,7 @@ use crate::code::Code;
 use crate::event::Event;
 use crate::input::{Input, StatusKind};
 use crate::limits::QTY_MAX;
-use crate::order::{
-    Cell, ClOrdId, Flags, Order, OrderEvent, OrderState, Request, RequestKind,
-};
+use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, OrderState, Request, RequestKind};
 use crate::units::{Qty, Ratio};
 
 /// A report that is neither a trade nor an amendment.
@@ -25,7 +23,9 @@ pub(super) fn status(
     match kind {
         StatusKind::PendingNew => received(turn, &order),
         StatusKind::Accepted => accepted(turn, &order),
-        StatusKind::Rejected => end(turn, &order, OrderEvent::Reject, Event::Rejected { order: id }),
+        StatusKind::Rejected => {
+            end(turn, &order, OrderEvent::Reject, Event::Rejected { order: id })
+        }
         StatusKind::Cancelled => cancelled(turn, &order, request),
         StatusKind::Expired => end(turn, &order, OrderEvent::Expire, Event::Expired { order: id }),
         StatusKind::Triggered => triggered(turn, &order),

@@ -29,7 +29,8 @@ fn open(
         turn.refuse(Code::DuplicateId, order, id);
         return None;
     }
-    let Some(found) = turn.state().order(order).filter(|order| is_ours(order.flags)).cloned() else {
+    let Some(found) = turn.state().order(order).filter(|order| is_ours(order.flags)).cloned()
+    else {
         turn.refuse(Code::UnknownOrder, order, id);
         return None;
     };
@@ -89,8 +90,8 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let misplaced = (price.is_some() && !found.ord_type.has_limit())
         || (stop_price.is_some() && !found.ord_type.has_stop());
     let defect = [defect, misplaced.then_some(Code::BadPrice)].into_iter().flatten().min();
-    let changed = (before.qty, before.price, before.stop_price)
-        != (after.qty, after.price, after.stop_price);
+    let changed =
+        (before.qty, before.price, before.stop_price) != (after.qty, after.price, after.stop_price);
     if !changed && defect.is_none() {
         return turn.refuse(Code::NoChange, order, id);
     }
@@ -116,7 +117,6 @@ fn check(
     defect: Option<Code>,
 ) -> Result<(), Code> {
     let state = turn.state();
-    let book = state.book(order.instrument).ok_or(Code::UnknownSymbol)?;
     let terms = Terms {
         ord_type: order.ord_type,
         tif: order.tif,
@@ -124,30 +124,31 @@ fn check(
         price: after.price,
         stop_price: after.stop_price,
         expire_at: order.expire_at,
+        defect,
     };
-    risk::validate(book, &terms, defect, state.ts())?;
-    let open = |total: Qty| (total.0 - order.cum_qty.0).max(0);
+    risk::validate(state.book(order.instrument), state.ts(), &terms)?;
+    let open = (after.qty.0 - order.cum_qty.0).max(0);
     let counted = order.contribution();
-    let added = open(after.qty) - counted.qty.0;
-    if added <= 0 && counted.price == order.counted_price().max(after.price) {
+    let asked = if order.ord_type.has_limit() { after.price } else { after.stop_price };
+    if open <= counted.qty.0 && asked <= counted.price {
         // It cannot raise the worst case: nothing that risk has let through grows.
         return Ok(());
     }
-    if let Some(code) = state.halted().filter(|_| added > 0) {
-        // A drawdown, an anomaly or a person: new exposure is refused under one name.
-        let _ = code;
-        return Err(Code::Halted);
+    if state.halted().is_some() && open <= counted.qty.0 {
+        // Only the price moves: while halted that is legal, the open quantity does not grow.
+        return Ok(());
     }
     let candidate = Candidate {
         instrument: order.instrument,
         side: order.side,
-        qty: Qty(added.max(0)),
+        qty: Qty(open.max(counted.qty.0)),
         ord_type: order.ord_type,
         price: after.price,
         stop_price: after.stop_price,
         protect_px: order.protect_px,
         reduce_only: order.flags.has(Flags::REDUCE_ONLY),
+        instead_of: Some(counted),
     };
     let verdict = risk::check(&state.risk_view(), &candidate);
-    verdict.broken.first().map_or(Ok(()), |finding| Err(finding.code))
+    verdict.reason().map_or(Ok(()), Err)
 }

@@ -1,0 +1,26 @@
+//! The log: a directory of segments of 64-byte slots, each chained to the one before by its
+//! checksum. What is in it survives the process; what is below its mark survives the machine.
+//!
+//! - [`layout`]: the format on one page;
+//! - `crc`: the checksum chain; `map`: the mapped segment, the only `unsafe`;
+//! - `dir`: lock, permissions, files; `synced`: the durable mark;
+//! - [`Journal`]: the one writer; [`LogReader`]: any number of readers;
+//! - [`recover`]: after a crash, by the table in [`verdict`].
+
+mod crc;
+mod dir;
+mod error;
+pub mod layout;
+mod map;
+mod reader;
+mod recovery;
+mod synced;
+pub mod verdict;
+mod writer;
+
+pub use dir::is_log;
+pub use error::{JournalError, ReadError};
+pub use layout::{Fault, Mark, Position, SegmentHeader, Slot};
+pub use reader::{Chain, Decoded, LogEnd, LogReader, Tail, decode_next};
+pub use recovery::{Cut, Recovery, recover};
+pub use writer::{Journal, JournalOptions};

@@ -1,0 +1,703 @@
+//! The reader: bytes to whole records, every link of the chain checked. Plain reads into one bounded
+//! buffer, never a map: a log is a stranger's file, and a truncated one must give an error, not a
+//! SIGBUS. Never writes.
+#![forbid(unsafe_code)]
+
+use crate::journal::crc;
+use crate::journal::dir::open_plain;
+use crate::journal::error::ReadError;
+use crate::journal::layout::{
+    self, FLAG_END, FLAGS_ALL, Fault, HEADER_SIZE, KIND_MARK, Mark, Position, SEGMENT_ID_FIRST,
+    SLOT_BYTES, SegmentHeader, Slot, segment_id_of, segment_name,
+};
+use crate::journal::synced::read_mark;
+use crate::journal::verdict::{MarkSource, Place, Rest, Verdict, verdict};
+use crate::limits::{SLOT_SIZE, SLOTS_PER_RECORD_MAX};
+use arrayvec::ArrayVec;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes read at once: 1,024 slots.
+const BUFFER_SIZE: usize = 64 << 10;
+
+/// Where the chain stands: all that is needed to judge the next slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Sequence number of the last slot.
+    pub last_seq: u64,
+    /// Stored checksum of the last slot, or of the segment's header before the first.
+    pub last_crc: u32,
+}
+
+/// What stands at the front of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A record; its slots are in the buffer handed in, as the writer was given them plus checksum.
+    Record(Chain),
+    /// A mark slot of the journal.
+    Mark(Chain, Mark),
+}
+
+/// Decodes the record or mark at the front of `bytes`, which continue `chain`. Pure.
+///
+/// `record` is cleared first. Bytes behind the record are not looked at. Fewer than 64 bytes are no
+/// slot: the end of a segment.
+///
+/// # Errors
+///
+/// [`Fault::Empty`] for zeros or nothing; what else is wrong with the first bad slot; and
+/// [`Fault::Incomplete`] if the record's later slots are not all there.
+pub fn decode_next(
+    bytes: &[u8],
+    chain: Chain,
+    record: &mut ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
+) -> Result<Decoded, Fault> {
+    record.clear();
+    let (first, mut chain) = decode_slot(bytes, chain)?;
+    if layout::kind(&first) == KIND_MARK {
+        return Ok(Decoded::Mark(chain, Mark::from_words(&first)));
+    }
+    let unknown =
+        |slot: &Slot| Fault::Unknown { kind: layout::kind(slot), flags: layout::flags(slot) };
+    let mut left = layout::left(&first);
+    if layout::is_cont(&first) || usize::from(left) + 1 > SLOTS_PER_RECORD_MAX {
+        return Err(unknown(&first));
+    }
+    record.push(handed_out(&first));
+    while left > 0 {
+        let rest = &bytes[record.len() * SLOT_SIZE..];
+        let (slot, next) = match decode_slot(rest, chain) {
+            Err(Fault::Empty) => return Err(Fault::Incomplete { missing: left }),
+            other => other?,
+        };
+        if !layout::is_cont(&slot)
+            || layout::kind(&slot) != layout::kind(&first)
+            || layout::aux(&slot) != layout::aux(&first)
+            || layout::left(&slot) != left - 1
+        {
+            return Err(unknown(&slot));
+        }
+        record.push(handed_out(&slot));
+        chain = next;
+        left -= 1;
+    }
+    Ok(Decoded::Record(chain))
+}
+
+/// Checks one slot by itself and against its predecessor.
+fn decode_slot(bytes: &[u8], chain: Chain) -> Result<(Slot, Chain), Fault> {
+    let Some(bytes) = bytes.first_chunk::<SLOT_SIZE>() else { return Err(Fault::Empty) };
+    let slot = layout::from_bytes(bytes);
+    let (found, expected) = (layout::crc(&slot), crc::chained(&slot, chain.last_crc));
+    // Zeros first: one link in 2^32 is such that zeros would pass the checksum.
+    if slot == [0; 8] {
+        return Err(Fault::Empty);
+    }
+    if found != expected {
+        return Err(Fault::Crc { found, expected });
+    }
+    let (kind, flags) = (layout::kind(&slot), layout::flags(&slot));
+    let is_mark = kind == KIND_MARK;
+    let is_bare_mark =
+        flags == 0 && layout::left(&slot) == 0 && layout::aux(&slot) == 0 && slot[6] == 0;
+    if kind == 0 || flags & !FLAGS_ALL != 0 || (is_mark && !is_bare_mark) {
+        return Err(Fault::Unknown { kind, flags });
+    }
+    let due = if is_mark { Some(chain.last_seq) } else { chain.last_seq.checked_add(1) };
+    if Some(layout::seq(&slot)) != due {
+        let expected = due.unwrap_or(chain.last_seq);
+        return Err(Fault::Seq { found: layout::seq(&slot), expected });
+    }
+    Ok((slot, Chain { last_seq: layout::seq(&slot), last_crc: found }))
+}
+
+/// The slot as the writer was given it, plus its checksum.
+fn handed_out(slot: &Slot) -> Slot {
+    layout::with_crc(&layout::content(slot), layout::crc(slot))
+}
+
+/// How a log ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tail {
+    /// Zeros, as a writer leaves it that was stopped or killed between two records.
+    Clean,
+    /// The normal end after a crash: what follows the last whole record never was a synced record.
+    Torn {
+        /// The first bad place.
+        at: Position,
+        /// What is wrong there.
+        fault: Fault,
+        /// Bytes from there on that are not zero, up to the last of each file.
+        bytes: u64,
+        /// Whole slots among them, as far as their checksum links tell; mark slots left out.
+        valid_slots: u64,
+    },
+}
+
+/// Where and how the whole records of a log end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogEnd {
+    /// Sequence number of the last slot of the last whole record; 0 if there is none.
+    pub last_seq: u64,
+    /// Checksum that the next slot or header must take up.
+    pub last_crc: u32,
+    /// Last sequence number of the last complete group: the last record with END. Less than
+    /// `last_seq` if the writer died within a group.
+    pub group_end_seq: u64,
+    /// First byte behind the last whole record or mark slot.
+    pub position: Position,
+    /// Epoch of the segment there.
+    pub epoch: u64,
+    /// Bytes of a segment there.
+    pub segment_size: u64,
+    /// What is known to have been on the disk, and who says so.
+    pub mark: Option<Mark>,
+    /// See `mark`.
+    pub mark_source: MarkSource,
+    /// How it ends.
+    pub tail: Tail,
+}
+
+/// Reads the whole records of a log in order, one at a time.
+///
+/// Safe while a writer appends: it hands out whole records only, and after `None` the next call
+/// looks again. Memory is one buffer of 64 KiB, whatever the files hold.
+#[derive(Debug)]
+pub struct LogReader {
+    dir: PathBuf,
+    segment: OpenSegment,
+    /// Byte offset of the next record.
+    offset: u64,
+    chain: Chain,
+    /// The side file's mark, read before the log, so that a running writer is never behind it.
+    side_mark: Option<Mark>,
+    /// The best mark slot seen in the log.
+    log_mark: Option<Mark>,
+    group_end_seq: u64,
+    record: ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
+    record_position: Position,
+    stop: Option<(Position, Fault)>,
+    window: Window,
+}
+
+#[derive(Debug)]
+struct OpenSegment {
+    file: File,
+    header: SegmentHeader,
+    header_crc: u32,
+}
+
+/// The part of the segment that is in memory.
+#[derive(Debug)]
+struct Window {
+    buffer: Box<[u8]>,
+    start: u64,
+    len: usize,
+}
+
+/// What one step of the reader found.
+enum Step {
+    Record,
+    Again,
+    Stop,
+}
+
+impl LogReader {
+    /// Opens the log in `dir` before its first record.
+    ///
+    /// # Errors
+    ///
+    /// `dir` is no directory, holds no segment, or the first segment's header is bad or of another
+    /// format version.
+    pub fn open(dir: &Path) -> Result<Self, ReadError> {
+        if !dir.is_dir() && dir.exists() {
+            return Err(ReadError::NotADirectory { path: dir.to_owned() });
+        }
+        let side_mark = read_mark(dir).map_err(|source| ReadError::Io {
+            path: dir.join(layout::SYNCED_NAME),
+            action: "read",
+            source,
+        })?;
+        let path = dir.join(segment_name(SEGMENT_ID_FIRST));
+        let Some(file) = open_file(&path)? else {
+            return Err(match highest_segment(dir)? {
+                0 => ReadError::NoLog { dir: dir.to_owned() },
+                _ => ReadError::MissingSegment { path },
+            });
+        };
+        let segment = match read_header(file, &path, SEGMENT_ID_FIRST)? {
+            Ok(segment) => segment,
+            Err(fault) => return Err(ReadError::Header { path, fault }),
+        };
+        let header = segment.header;
+        if header.first_seq != 1 || header.prev_crc != 0 {
+            return Err(ReadError::Header { path, fault: Fault::Header });
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            offset: HEADER_SIZE,
+            chain: Chain { last_seq: 0, last_crc: segment.header_crc },
+            segment,
+            side_mark,
+            log_mark: None,
+            group_end_seq: 0,
+            record: ArrayVec::new(),
+            record_position: Position { segment: SEGMENT_ID_FIRST, offset: HEADER_SIZE },
+            stop: None,
+            window: Window { buffer: vec![0; BUFFER_SIZE].into(), start: 0, len: 0 },
+        })
+    }
+
+    /// The next whole record: its first slot and its continuations, as the writer was given them
+    /// plus their checksums. `None` at the end; [`end`](Self::end) says which end it is.
+    ///
+    /// # Errors
+    ///
+    /// Damage below the synced mark, a missing segment, a segment of another version, a mark that
+    /// is not of this log, or the system's refusal to read. The same again on the next call.
+    pub fn next_record(&mut self) -> Result<Option<&[Slot]>, ReadError> {
+        self.stop = None;
+        loop {
+            match self.step()? {
+                Step::Record => return Ok(Some(&self.record)),
+                Step::Again => {}
+                Step::Stop => return Ok(None),
+            }
+        }
+    }
+
+    /// Where the record handed out last begins.
+    pub fn record_position(&self) -> Position {
+        self.record_position
+    }
+
+    /// Version of the decisions that wrote the record handed out last.
+    pub fn decide_version(&self) -> u32 {
+        self.segment.header.decide_version
+    }
+
+    /// Last sequence number of the last complete group read so far.
+    pub fn group_end_seq(&self) -> u64 {
+        self.group_end_seq
+    }
+
+    /// Last sequence number that the side file says is on the disk, if it says anything.
+    pub fn synced_seq(&self) -> Option<u64> {
+        self.side_mark.map(|mark| mark.seq)
+    }
+
+    /// Judges the end that the last `None` stands for, after reading what is left if there was none
+    /// yet: clean, torn, or damage that only a mark behind it gives away. Reads the rest of the
+    /// files once.
+    ///
+    /// # Errors
+    ///
+    /// As [`next_record`](Self::next_record).
+    pub fn end(&mut self) -> Result<LogEnd, ReadError> {
+        if self.stop.is_none() {
+            while self.next_record()?.is_some() {}
+        }
+        let (at, fault) = self.stop.expect("a reader that stopped knows where");
+        let survey = self.survey_from(at)?;
+        let (source, place, mark) = self.place(at, survey.log_mark);
+        let tail = match verdict(source, place, survey.rest()) {
+            // A running writer has gone on since: what lies behind is no torn tail.
+            Verdict::Refuse | Verdict::Cut if self.has_grown()? => Tail::Clean,
+            Verdict::Refuse => return Err(self.damaged(at, fault, mark)),
+            Verdict::End => Tail::Clean,
+            Verdict::Cut => {
+                let Survey { bytes, valid_slots, .. } = survey;
+                Tail::Torn { at, fault: survey.better_fault(fault), bytes, valid_slots }
+            }
+        };
+        Ok(self.log_end(source, mark, tail))
+    }
+
+    fn log_end(&self, mark_source: MarkSource, mark: Option<Mark>, tail: Tail) -> LogEnd {
+        LogEnd {
+            last_seq: self.chain.last_seq,
+            last_crc: self.chain.last_crc,
+            group_end_seq: self.group_end_seq,
+            position: self.position(),
+            epoch: self.segment.header.epoch,
+            segment_size: self.segment.header.segment_size,
+            mark,
+            mark_source,
+            tail,
+        }
+    }
+
+    fn position(&self) -> Position {
+        Position { segment: self.segment.header.segment_id, offset: self.offset }
+    }
+
+    fn step(&mut self) -> Result<Step, ReadError> {
+        self.check_mark()?;
+        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
+        match decode_next(bytes, self.chain, &mut self.record) {
+            Ok(Decoded::Record(chain)) => {
+                self.record_position = self.position();
+                self.chain = chain;
+                for _ in 0..self.record.len() {
+                    self.offset += SLOT_BYTES;
+                }
+                if layout::flags(&self.record[0]) & FLAG_END != 0 {
+                    self.group_end_seq = chain.last_seq;
+                }
+                Ok(Step::Record)
+            }
+            Ok(Decoded::Mark(chain, mark)) => {
+                self.chain = chain;
+                self.offset += SLOT_BYTES;
+                self.log_mark = best(self.log_mark, Some(mark));
+                Ok(Step::Again)
+            }
+            // The window may be older than what the writer has done since, or end within a record.
+            Err(_) if self.window.start != self.offset => {
+                self.window.forget();
+                Ok(Step::Again)
+            }
+            Err(fault) => {
+                let step = self.on_fault(fault);
+                self.window.forget();
+                step
+            }
+        }
+    }
+
+    /// The record due here is not there, by a fresh look.
+    fn on_fault(&mut self, fault: Fault) -> Result<Step, ReadError> {
+        if fault != Fault::Empty {
+            return self.stop_at(self.position(), fault);
+        }
+        let next_id = self.segment.header.segment_id + 1;
+        let path = self.dir.join(segment_name(next_id));
+        let Some(file) = open_file(&path)? else {
+            let mark_segment = self.side_mark.map_or(0, |mark| mark.position.segment);
+            if mark_segment >= next_id || self.goes_on_after(next_id)? {
+                return Err(ReadError::MissingSegment { path });
+            }
+            return self.stop_at(self.position(), self.short_or(fault)?);
+        };
+        // The writer makes a segment only when it is done with the one before. What was not here a
+        // moment ago may have come before that.
+        self.window.forget();
+        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
+        if decode_next(bytes, self.chain, &mut self.record) != Err(Fault::Empty) {
+            return Ok(Step::Again);
+        }
+        let own_id = self.segment.header.segment_id;
+        let survey = self.survey_file(&self.segment.file, own_id, self.offset)?;
+        if survey.bytes > 0 {
+            return self.stop_at(self.position(), Fault::Stray);
+        }
+        if let Some(short) = survey.short {
+            return self.stop_at(self.position(), short);
+        }
+        match read_header(file, &path, next_id)? {
+            Ok(next) => self.take_up(next),
+            // Another version's segment is nothing to cut.
+            Err(fault @ Fault::Version { .. }) => Err(ReadError::Header { path, fault }),
+            Err(fault) => self.stop_at(Position { segment: next_id, offset: 0 }, fault),
+        }
+    }
+
+    fn take_up(&mut self, next: OpenSegment) -> Result<Step, ReadError> {
+        let (found, expected) = (next.header.first_seq, self.chain.last_seq + 1);
+        if found != expected || next.header.prev_crc != self.chain.last_crc {
+            return self.stop_at(self.position(), Fault::Link { found, expected });
+        }
+        if next.header.epoch < self.segment.header.epoch {
+            let at = Position { segment: next.header.segment_id, offset: 0 };
+            return self.stop_at(at, Fault::Header);
+        }
+        self.chain.last_crc = next.header_crc;
+        self.offset = HEADER_SIZE;
+        self.segment = next;
+        Ok(Step::Again)
+    }
+
+    /// No record at `at`: damage below the side file's mark, an end of some kind elsewhere.
+    fn stop_at(&mut self, at: Position, fault: Fault) -> Result<Step, ReadError> {
+        self.stop = Some((at, fault));
+        let (source, place, mark) = self.place(at, None);
+        // Whatever follows: below the mark both cells say the same.
+        match verdict(source, place, Rest::Bytes) {
+            Verdict::Refuse => Err(self.damaged(at, fault, mark)),
+            Verdict::End | Verdict::Cut => Ok(Step::Stop),
+        }
+    }
+
+    /// Where a place stands by the best mark there is. `later` is one found behind the place.
+    fn place(&self, at: Position, later: Option<Mark>) -> (MarkSource, Place, Option<Mark>) {
+        let log_mark = best(self.log_mark, later);
+        let (source, mark) = match (self.side_mark, log_mark) {
+            (Some(side), Some(log)) if log.position > side.position => {
+                (MarkSource::LogMark, Some(log))
+            }
+            (Some(side), _) => (MarkSource::SideFile, Some(side)),
+            (None, Some(log)) => (MarkSource::LogMark, Some(log)),
+            (None, None) => (MarkSource::Unknown, None),
+        };
+        let is_below = mark.is_some_and(|mark| at < mark.position);
+        (source, if is_below { Place::BelowMark } else { Place::AtOrAboveMark }, mark)
+    }
+
+    fn damaged(&self, at: Position, fault: Fault, mark: Option<Mark>) -> ReadError {
+        ReadError::Damaged {
+            path: self.dir.join(segment_name(at.segment)),
+            offset: at.offset,
+            seq: self.chain.last_seq.saturating_add(1),
+            fault,
+            synced_seq: mark.map_or(0, |mark| mark.seq),
+        }
+    }
+
+    /// At the very place that the mark names, the mark must name the last record.
+    fn check_mark(&self) -> Result<(), ReadError> {
+        let Some(mark) = self.side_mark else { return Ok(()) };
+        let (position, found) = (self.position(), self.chain.last_seq);
+        if position != mark.position || found == mark.seq {
+            return Ok(());
+        }
+        let path = self.dir.join(segment_name(position.segment));
+        Err(ReadError::MarkMismatch { path, offset: position.offset, found, expected: mark.seq })
+    }
+
+    /// [`Fault::Short`] if the segment's file ends before the place, else `fault`.
+    fn short_or(&self, fault: Fault) -> Result<Fault, ReadError> {
+        let path = self.dir.join(segment_name(self.segment.header.segment_id));
+        let found = file_size(&self.segment.file, &path)?;
+        let expected = self.segment.header.segment_size;
+        let ends_here = found <= self.offset && self.offset < expected;
+        Ok(if ends_here { Fault::Short { found, expected } } else { fault })
+    }
+
+    /// Whether a segment is missing in the middle. A running writer makes them in order, so that a
+    /// higher one proves nothing until the missing one was looked for again.
+    fn goes_on_after(&self, id: u64) -> Result<bool, ReadError> {
+        let is_later = highest_segment(&self.dir)? > id;
+        Ok(is_later && open_file(&self.dir.join(segment_name(id)))?.is_none())
+    }
+
+    fn has_grown(&mut self) -> Result<bool, ReadError> {
+        self.window.forget();
+        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
+        let grown = decode_next(bytes, self.chain, &mut self.record).is_ok();
+        self.window.forget();
+        Ok(grown)
+    }
+
+    /// What lies from `at` to the end of the last file.
+    fn survey_from(&self, at: Position) -> Result<Survey, ReadError> {
+        let own_id = self.segment.header.segment_id;
+        let mut survey = Survey::default();
+        let mut id = at.segment;
+        if id == own_id {
+            survey = self.survey_file(&self.segment.file, own_id, at.offset)?;
+            id += 1;
+        }
+        while let Some(file) = open_file(&self.dir.join(segment_name(id)))? {
+            survey.add(self.survey_file(&file, id, 0)?);
+            survey.later_segments = true;
+            id += 1;
+        }
+        Ok(survey)
+    }
+
+    fn survey_file(&self, file: &File, id: u64, from: u64) -> Result<Survey, ReadError> {
+        let path = self.dir.join(segment_name(id));
+        let mut survey = Survey::default();
+        let found = file_size(file, &path)?;
+        let expected = self.segment.header.segment_size;
+        if id == self.segment.header.segment_id && found != expected {
+            survey.short = Some(Fault::Short { found, expected });
+        }
+        let mut prev_crc = self.chain.last_crc;
+        let mut buffer = vec![0; BUFFER_SIZE];
+        let mut at = from;
+        while at < found {
+            let len = read_up_to(file, &mut buffer, at).map_err(|source| ReadError::Io {
+                path: path.clone(),
+                action: "read",
+                source,
+            })?;
+            if len == 0 {
+                break;
+            }
+            survey.scan(&buffer[..len], at - from, &mut prev_crc);
+            at += u64::try_from(len).expect("a buffer is small");
+        }
+        Ok(survey)
+    }
+}
+
+/// What lies behind the last whole record.
+#[derive(Clone, Copy, Debug, Default)]
+struct Survey {
+    /// Bytes up to the last that is not zero.
+    bytes: u64,
+    valid_slots: u64,
+    log_mark: Option<Mark>,
+    short: Option<Fault>,
+    later_segments: bool,
+}
+
+impl Survey {
+    fn rest(&self) -> Rest {
+        if self.bytes == 0 && self.short.is_none() && !self.later_segments {
+            Rest::Zeros
+        } else {
+            Rest::Bytes
+        }
+    }
+
+    /// "Nothing but zeros" is no reason to cut: what lies behind the zeros, or is missing, is.
+    fn better_fault(&self, fault: Fault) -> Fault {
+        match self.short {
+            Some(short) if fault == Fault::Empty => short,
+            _ if fault == Fault::Empty => Fault::Stray,
+            _ => fault,
+        }
+    }
+
+    fn add(&mut self, other: Self) {
+        self.bytes += other.bytes;
+        self.valid_slots += other.valid_slots;
+        self.log_mark = best(self.log_mark, other.log_mark);
+    }
+
+    /// Looks at the slots of one buffer, which begins `start` bytes behind the survey's first.
+    fn scan(&mut self, bytes: &[u8], start: u64, prev_crc: &mut u32) {
+        let mut end = start;
+        for chunk in bytes.chunks(SLOT_SIZE) {
+            end += SLOT_BYTES;
+            if chunk.iter().all(|byte| *byte == 0) {
+                *prev_crc = 0;
+                continue;
+            }
+            self.bytes = end;
+            let Some(chunk) = chunk.first_chunk::<SLOT_SIZE>() else { continue };
+            let slot = layout::from_bytes(chunk);
+            let fits = layout::crc(&slot) == crc::chained(&slot, *prev_crc);
+            *prev_crc = layout::crc(&slot);
+            if fits && layout::kind(&slot) == KIND_MARK {
+                self.log_mark = best(self.log_mark, Some(Mark::from_words(&slot)));
+            } else if fits && layout::kind(&slot) != 0 {
+                self.valid_slots += 1;
+            }
+        }
+    }
+}
+
+impl Window {
+    /// The bytes of `segment` from `offset` on: as many as are in memory, at least a record if the
+    /// segment has so many. Bytes that the file lacks are zeros.
+    fn at(&mut self, segment: &OpenSegment, offset: u64, dir: &Path) -> Result<&[u8], ReadError> {
+        let skip = offset.checked_sub(self.start).and_then(|skip| usize::try_from(skip).ok());
+        let skip = match skip {
+            Some(skip) if skip < self.len => skip,
+            _ => {
+                self.fill(segment, offset).map_err(|source| ReadError::Io {
+                    path: dir.join(segment_name(segment.header.segment_id)),
+                    action: "read",
+                    source,
+                })?;
+                0
+            }
+        };
+        Ok(&self.buffer[skip..self.len])
+    }
+
+    fn fill(&mut self, segment: &OpenSegment, offset: u64) -> io::Result<()> {
+        self.start = offset;
+        self.len = 0;
+        let rest = segment.header.segment_size.saturating_sub(offset);
+        let wanted = usize::try_from(rest).map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
+        let found = read_up_to(&segment.file, &mut self.buffer[..wanted], offset)?;
+        self.buffer[found..wanted].fill(0);
+        self.len = wanted;
+        Ok(())
+    }
+
+    fn forget(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// The mark that covers more.
+fn best(one: Option<Mark>, other: Option<Mark>) -> Option<Mark> {
+    match (one, other) {
+        (Some(one), Some(other)) if other.position > one.position => Some(other),
+        (Some(one), _) => Some(one),
+        (None, other) => other,
+    }
+}
+
+/// Fills `buffer` from `offset` on; fewer bytes only where the file ends.
+fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    let mut len = 0;
+    while len < buffer.len() {
+        let at = offset + u64::try_from(len).expect("a buffer is small");
+        match file.read_at(&mut buffer[len..], at) {
+            Ok(0) => break,
+            Ok(read) => len += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(len)
+}
+
+fn open_file(path: &Path) -> Result<Option<File>, ReadError> {
+    open_plain(path).map_err(|source| ReadError::Io {
+        path: path.to_owned(),
+        action: "open",
+        source,
+    })
+}
+
+fn file_size(file: &File, path: &Path) -> Result<u64, ReadError> {
+    match file.metadata() {
+        Ok(meta) => Ok(meta.len()),
+        Err(source) => Err(ReadError::Io { path: path.to_owned(), action: "read", source }),
+    }
+}
+
+/// Reads and checks the header page of segment `id`. The inner error is what is wrong with it.
+fn read_header(file: File, path: &Path, id: u64) -> Result<Result<OpenSegment, Fault>, ReadError> {
+    const PAGE: usize = 4_096;
+    const _: () = assert!(PAGE as u64 == HEADER_SIZE);
+    let mut page = [0; PAGE];
+    let found = read_up_to(&file, &mut page, 0).map_err(|source| ReadError::Io {
+        path: path.to_owned(),
+        action: "read",
+        source,
+    })?;
+    if found < PAGE {
+        let found = file_size(&file, path)?;
+        return Ok(Err(Fault::Short { found, expected: HEADER_SIZE }));
+    }
+    let (words, rest) = page.split_first_chunk::<SLOT_SIZE>().expect("a page holds a slot");
+    let (header, header_crc) = match SegmentHeader::decode(&layout::from_bytes(words)) {
+        Ok(decoded) => decoded,
+        Err(fault) => return Ok(Err(fault)),
+    };
+    if header.segment_id != id || rest.iter().any(|byte| *byte != 0) {
+        return Ok(Err(Fault::Header));
+    }
+    Ok(Ok(OpenSegment { file, header, header_crc }))
+}
+
+/// Highest segment id in `dir`; 0 if there is none.
+fn highest_segment(dir: &Path) -> Result<u64, ReadError> {
+    let failed = |source| ReadError::Io { path: dir.to_owned(), action: "list", source };
+    let mut highest = 0;
+    for entry in std::fs::read_dir(dir).map_err(failed)? {
+        let name = entry.map_err(failed)?.file_name();
+        highest = highest.max(name.to_str().and_then(segment_id_of).unwrap_or(0));
+    }
+    Ok(highest)
+}

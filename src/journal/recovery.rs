@@ -1,0 +1,201 @@
+//! Recovery: makes a log that a writer left behind ready to be taken up again, or refuses and
+//! changes nothing. What it decides stands in [`VERDICTS`](crate::journal::verdict::VERDICTS).
+//!
+//! Every step may be the last before a power cut: what is cut is on the disk under its own name
+//! before it is removed here, and running again gives the same log.
+
+use crate::journal::dir::{LogDir, io_error, release_tail, write_zeros};
+use crate::journal::error::JournalError;
+use crate::journal::layout::{
+    HEADER_SIZE, Mark, Position, SEGMENT_ID_FIRST, SPARE_NAME, cut_name, segment_name,
+};
+use crate::journal::reader::{LogEnd, LogReader, Tail};
+use crate::journal::synced::SyncedFile;
+use crate::journal::verdict::MarkSource;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+/// Bytes copied at once.
+const BUFFER_SIZE: usize = 64 << 10;
+
+/// What a recovery cut off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cut {
+    /// First byte that was cut.
+    pub at: Position,
+    /// Bytes from there to the last that was not zero, over all files.
+    pub bytes: u64,
+    /// Whole slots among them: records that may have been handed out, so that the broker must be
+    /// asked.
+    pub valid_slots: u64,
+    /// Where the bytes are now.
+    pub files: Vec<PathBuf>,
+}
+
+/// A log ready to be taken up: all of it is on the disk, nothing follows its last record. Holds the
+/// writer's lock.
+#[derive(Debug)]
+pub struct Recovery {
+    /// Sequence number of the last slot; 0 if there is no record.
+    pub last_seq: u64,
+    /// Checksum that the next segment takes up.
+    pub last_crc: u32,
+    /// Last sequence number of the last complete group: the last record with END. Less than
+    /// `last_seq` if the writer died within a group.
+    pub group_end_seq: u64,
+    /// Id of the last segment.
+    pub segment_id: u64,
+    /// Epoch of the last segment.
+    pub epoch: u64,
+    /// Who said what had been on the disk. Other than the side file is worth a warning.
+    pub mark_source: MarkSource,
+    /// What was cut, if anything.
+    pub cut: Option<Cut>,
+    dir: LogDir,
+    synced: SyncedFile,
+}
+
+impl Recovery {
+    pub(super) fn into_parts(self) -> (LogDir, SyncedFile) {
+        (self.dir, self.synced)
+    }
+}
+
+/// Locks the log in `dir`, cuts a torn tail, and puts all that is left on the disk.
+///
+/// # Errors
+///
+/// Another writer has the log, others can write to it, it is damaged below the synced mark, or the
+/// system refuses. Damage changes nothing.
+pub fn recover(dir: &Path) -> Result<Recovery, JournalError> {
+    // Asked before the lock, so that what is no log does not get a lock file.
+    LogReader::open(dir)?;
+    let dir = LogDir::open(dir)?;
+    let end = LogReader::open(dir.path())?.end()?;
+    // From here on things change.
+    remove_spare(&dir)?;
+    let cut = match end.tail {
+        Tail::Clean => None,
+        Tail::Torn { at, bytes, valid_slots, .. } => {
+            let files = cut(&dir, &end)?;
+            Some(Cut { at, bytes, valid_slots, files })
+        }
+    };
+    sync_log(&dir, &end)?;
+    let mark = Mark { generation: 0, seq: end.last_seq, position: end.position, epoch: end.epoch };
+    let synced = SyncedFile::renew(&dir, mark)?;
+    dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
+    Ok(Recovery {
+        last_seq: end.last_seq,
+        last_crc: end.last_crc,
+        group_end_seq: end.group_end_seq,
+        segment_id: end.position.segment,
+        epoch: end.epoch,
+        mark_source: end.mark_source,
+        cut,
+        dir,
+        synced,
+    })
+}
+
+fn remove_spare(dir: &LogDir) -> Result<(), JournalError> {
+    let path = dir.file_path(SPARE_NAME);
+    match std::fs::remove_file(&path) {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => {
+            Err(io_error(&path, "remove", source))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+/// Saves everything behind the last whole record under other names, then takes it out of the log.
+fn cut(dir: &LogDir, end: &LogEnd) -> Result<Vec<PathBuf>, JournalError> {
+    let mut files = Vec::new();
+    let Position { segment, offset } = end.position;
+    let name = segment_name(segment);
+    let path = dir.file_path(&name);
+    let failed = |source| io_error(&path, "cut", source);
+    let file = dir.open_file(&name)?;
+    let rest_end = last_byte(&file, offset).map_err(failed)?;
+    if rest_end > offset {
+        files.push(save_rest(dir, &file, end.position, rest_end)?);
+    }
+    // The highest first: a crash in between leaves a log that is only shorter.
+    let mut last = segment;
+    while dir.file_path(&segment_name(last + 1)).symlink_metadata().is_ok() {
+        last += 1;
+    }
+    for id in (segment + 1..=last).rev() {
+        let free = free_cut_name(dir, Position { segment: id, offset: 0 });
+        dir.rename(&segment_name(id), &free)?;
+        files.push(dir.file_path(&free));
+    }
+    dir.sync().map_err(failed)?;
+    // The copy is on the disk, name and all: now the original may go.
+    write_zeros(&file, offset, rest_end).map_err(failed)?;
+    if file.metadata().map_err(failed)?.len() != end.segment_size {
+        file.set_len(end.segment_size).map_err(failed)?;
+    }
+    file.sync_all().map_err(failed)?;
+    Ok(files)
+}
+
+/// Copies `at .. end` of a segment into a file of its own and puts it on the disk.
+fn save_rest(dir: &LogDir, file: &File, at: Position, end: u64) -> Result<PathBuf, JournalError> {
+    let name = free_cut_name(dir, at);
+    let path = dir.file_path(&name);
+    let copy = dir.create_file(&name)?;
+    let mut buffer = vec![0; BUFFER_SIZE];
+    let mut offset = at.offset;
+    let mut outcome = Ok(());
+    while offset < end && outcome.is_ok() {
+        let len = usize::try_from(end - offset).map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
+        outcome = file
+            .read_exact_at(&mut buffer[..len], offset)
+            .and_then(|()| copy.write_all_at(&buffer[..len], offset - at.offset));
+        offset += u64::try_from(len).expect("a buffer is small");
+    }
+    outcome.and_then(|()| copy.sync_all()).map_err(|source| io_error(&path, "write", source))?;
+    Ok(path)
+}
+
+/// Never over an earlier cut: a recovery that was cut short itself has left one that is fuller.
+fn free_cut_name(dir: &LogDir, at: Position) -> String {
+    (0..=u32::MAX)
+        .map(|number| cut_name(at.segment, at.offset, number))
+        .find(|name| dir.file_path(name).symlink_metadata().is_err())
+        .expect("no directory holds so many files")
+}
+
+/// One past the last byte at or behind `from` that is not zero; `from` if there is none.
+fn last_byte(file: &File, from: u64) -> io::Result<u64> {
+    let size = file.metadata()?.len();
+    let mut buffer = vec![0; BUFFER_SIZE];
+    let (mut at, mut end) = (from, from);
+    while at < size {
+        let len = usize::try_from(size - at).map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
+        file.read_exact_at(&mut buffer[..len], at)?;
+        if let Some(index) = buffer[..len].iter().rposition(|byte| *byte != 0) {
+            end = at + u64::try_from(index).expect("a buffer is small") + 1;
+        }
+        at += u64::try_from(len).expect("a buffer is small");
+    }
+    Ok(end)
+}
+
+/// Puts every segment that the old mark did not cover on the disk, and frees the last one's tail.
+fn sync_log(dir: &LogDir, end: &LogEnd) -> Result<(), JournalError> {
+    let first = end.mark.map_or(SEGMENT_ID_FIRST, |mark| mark.position.segment);
+    for id in first..=end.position.segment {
+        let name = segment_name(id);
+        let file = dir.open_file(&name)?;
+        if id == end.position.segment {
+            assert!(end.position.offset >= HEADER_SIZE);
+            release_tail(&file, end.position.offset, end.segment_size);
+        }
+        file.sync_all().map_err(|source| io_error(&dir.file_path(&name), "sync", source))?;
+    }
+    Ok(())
+}
