@@ -33,3 +33,5 @@ pub mod event;
 
 // Rooms.
 pub mod broker;
+
+pub mod strategy;
