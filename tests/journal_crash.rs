@@ -15,7 +15,7 @@ use trade_engine::journal::layout::{self, Slot};
 use trade_engine::journal::verdict::MarkSource;
 use trade_engine::journal::{
     Chain, Fault, Journal, JournalError, JournalOptions, LogEnd, LogReader, Position, ReadError,
-    Tail, recover,
+    Tail, decode_next, recover,
 };
 
 /// A log of `count` slots and more, dropped as a killed process would.
