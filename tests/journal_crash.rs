@@ -536,7 +536,7 @@ fn any_bytes_decode_or_do_not() {
 /// A reader beside a running writer sees whole records, in order, and all of them.
 #[test]
 fn a_reader_beside_the_writer_sees_whole_records() {
-    const COUNT: u64 = 20_000;
+    const COUNT: u64 = 40_000;
     let parent = temp_dir();
     let dir = parent.path().join("log");
     let mut journal = Journal::create(&dir, tiny()).unwrap();

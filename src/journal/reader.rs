@@ -310,8 +310,8 @@ impl LogReader {
     }
 
     fn take_up(&mut self, next: OpenSegment) -> Result<Step, ReadError> {
-        let (found, expected) = (next.header.first_seq, self.chain.last_seq + 1);
-        if found != expected || next.header.prev_crc != self.chain.last_crc {
+        if !self.is_taken_up_by(&next.header) {
+            let (found, expected) = (next.header.first_seq, self.chain.last_seq + 1);
             return self.stop_at(self.position(), Fault::Link { found, expected });
         }
         if next.header.epoch < self.segment.header.epoch {
@@ -387,12 +387,26 @@ impl LogReader {
         Ok(is_later && open_file(&self.dir.join(segment_name(id)))?.is_none())
     }
 
+    /// Whether a writer has gone on since the last `None`: the record that was missing is there, or
+    /// it did not fit and the next segment, which was not there, takes up the chain.
     fn has_grown(&mut self) -> Result<bool, ReadError> {
         self.window.forget();
         let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
-        let grown = decode_next(bytes, self.chain, &mut self.record).is_ok();
+        let decoded = decode_next(bytes, self.chain, &mut self.record);
         self.window.forget();
-        Ok(grown)
+        let stopped_at_zeros = matches!(self.stop, Some((_, Fault::Empty)));
+        if decoded != Err(Fault::Empty) || !stopped_at_zeros {
+            return Ok(decoded.is_ok());
+        }
+        let next_id = self.segment.header.segment_id + 1;
+        let path = self.dir.join(segment_name(next_id));
+        let Some(file) = open_file(&path)? else { return Ok(false) };
+        let next = read_header(file, &path, next_id)?;
+        Ok(next.is_ok_and(|next| self.is_taken_up_by(&next.header)))
+    }
+
+    fn is_taken_up_by(&self, next: &SegmentHeader) -> bool {
+        next.first_seq == self.chain.last_seq + 1 && next.prev_crc == self.chain.last_crc
     }
 
     /// What lies from `at` to the end of the last file.
