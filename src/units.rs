@@ -259,6 +259,9 @@ decimal_i64!(Ratio, PRICE_DECIMALS);
 decimal_i64!(Qty, 0);
 
 impl Price {
+    /// One whole unit of the quote currency.
+    pub const ONE: Self = Self(crate::limits::PRICE_SCALE);
+
     /// How far apart two prices are, never negative. `None` past the end of `i64`.
     pub fn distance(self, other: Self) -> Option<Self> {
         i64::try_from(self.0.abs_diff(other.0)).ok().map(Self)
