@@ -315,10 +315,13 @@ impl Money {
 
     /// `self x ratio`, cut towards zero to 1e-18; `None` past the end of `i128`.
     pub fn checked_scale(self, ratio: Ratio) -> Option<Self> {
-        // Split, so that a balance times a ratio near one does not overflow on the way.
-        let one = i128::from(Ratio::ONE.0);
+        let (one, ratio) = (i128::from(Ratio::ONE.0), i128::from(ratio.0));
+        if let Some(product) = self.0.checked_mul(ratio) {
+            return Some(Self(product / one));
+        }
+        // Split, so that a balance times a ratio near one does not overflow on the way. The same
+        // result, for three divisions instead of one.
         let (whole, rest) = (self.0 / one, self.0 % one);
-        let ratio = i128::from(ratio.0);
         whole.checked_mul(ratio)?.checked_add(rest * ratio / one).map(Self)
     }
 
