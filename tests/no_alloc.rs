@@ -144,20 +144,23 @@ impl World {
         self.send(round, Input::Mark { instrument: ES, price, bid: None, ask: None });
         let side = if round % 2 == 0 { Side::Buy } else { Side::Sell };
         let counter = u64::try_from(round).expect("rounds count up");
-        self.send(round, Input::Order {
-            id: ClOrdId::new(0, counter),
-            instrument: ES,
-            side,
-            ord_type: OrdType::Limit,
-            tif: Tif::Day,
-            strategy: 0,
-            flags: Flags::default(),
-            qty: Qty(2),
-            price: Some(price),
-            stop_price: None,
-            expire_at: None,
-            defect: None,
-        });
+        self.send(
+            round,
+            Input::Order {
+                id: ClOrdId::new(0, counter),
+                instrument: ES,
+                side,
+                ord_type: OrdType::Limit,
+                tif: Tif::Day,
+                strategy: 0,
+                flags: Flags::default(),
+                qty: Qty(2),
+                price: Some(price),
+                stop_price: None,
+                expire_at: None,
+                defect: None,
+            },
+        );
         if round % 1_000 == 0 {
             self.send(round, Input::DayRoll {});
             self.send(round, Input::CancelAll {});
@@ -187,7 +190,7 @@ fn a_million_events_allocate_nothing() {
     let state = world.hot_loop.state();
     // It did trade, and the account says so: a loop that refuses everything allocates nothing too.
     assert!(state.account().commission().0 > 0);
-    assert!(state.executions().len() > 100_000, "{} executions", state.executions().len());
+    assert!(state.executions().len() > 50_000, "{} executions", state.executions().len());
     assert_eq!(state.orders().len(), state.orders().iter().count());
     assert_eq!(COUNT.get(), 0, "allocations or frees over {} slots", world.slots - before);
 }
