@@ -40,6 +40,8 @@ pub mod event;
 // Rooms.
 pub mod broker;
 
+pub mod strategy;
+
 pub mod config;
 
 pub mod journal;

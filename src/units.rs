@@ -269,6 +269,17 @@ impl Ratio {
     /// 1, the whole.
     pub const ONE: Self = Self(crate::limits::PRICE_SCALE);
 
+    /// Decimal digits that a basis point has left below it: 1e-4 of the whole is 1e5 units.
+    const BPS_DECIMALS: u32 = 5;
+
+    /// Reads basis points, a hundredth of a percent each: `"5"` is 0.0005. Exact.
+    ///
+    /// # Errors
+    /// As every decimal; [`DecimalError::TooPrecise`] past five decimals.
+    pub fn from_bps(text: &str) -> Result<Self, DecimalError> {
+        Ok(Self(narrow(parse_decimal(text, Self::BPS_DECIMALS)?)?))
+    }
+
     /// `numerator / denominator` cut to 1e-9, or `None` for zero or overflow.
     pub fn of(numerator: i128, denominator: i128) -> Option<Self> {
         let scaled = numerator.checked_mul(i128::from(Self::ONE.0))?;

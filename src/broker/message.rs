@@ -1,6 +1,7 @@
 //! What goes out to a broker, and what comes back.
 
-use crate::input::Input;
+use crate::codec::Chars;
+use crate::input::{Input, StatusKind, Subject};
 use crate::instrument::InstrumentId;
 use crate::order::{ClOrdId, OrdType, Tif};
 use crate::units::{Price, Qty, Side, Ts};
@@ -60,6 +61,20 @@ pub enum Message {
     Time,
 }
 
+impl Message {
+    /// What it is about: the router's key. `None` for what concerns every venue.
+    pub const fn instrument(&self) -> Option<InstrumentId> {
+        match self {
+            Self::New(new) => Some(new.instrument),
+            Self::Cancel { instrument, .. }
+            | Self::Replace { instrument, .. }
+            | Self::Mark { instrument, .. }
+            | Self::Bar { instrument, .. } => Some(*instrument),
+            Self::DayRoll | Self::Time => None,
+        }
+    }
+}
+
 /// The terms of a new order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NewOrder {
@@ -92,6 +107,46 @@ impl Reports {
     /// Adds one.
     pub fn push(&mut self, ts: Ts, input: Input) {
         self.0.push_back((ts, input));
+    }
+
+    /// Adds a report that is neither a trade nor an amendment; `request` is the request that it
+    /// answers, or [`ClOrdId::NONE`].
+    pub fn status(&mut self, ts: Ts, order: ClOrdId, kind: StatusKind, request: ClOrdId) {
+        self.push(ts, Input::Status { order, kind, request });
+    }
+
+    /// Adds the venue's words about an order or a request, in as many parts as they need. They go
+    /// before the report that they explain.
+    pub fn words(&mut self, ts: Ts, id: ClOrdId, words: &str) {
+        let mut rest = words;
+        loop {
+            let (text, behind) = Chars::split(rest);
+            let more = !behind.is_empty();
+            self.push(ts, Input::Text { subject: Subject::Venue, more, id, text });
+            if !more {
+                return;
+            }
+            rest = behind;
+        }
+    }
+
+    /// Turns a message down: the words, then the report. `false`, and nothing added, for market data
+    /// and time, which nobody answers.
+    pub fn refuse(&mut self, ts: Ts, message: &Message, words: &str) -> bool {
+        let (order, kind, request) = match *message {
+            Message::New(new) => (new.order, StatusKind::Rejected, ClOrdId::NONE),
+            Message::Cancel { order, request, .. } => (order, StatusKind::CancelRejected, request),
+            Message::Replace { order, request, .. } => {
+                (order, StatusKind::ReplaceRejected, request)
+            }
+            Message::Mark { .. } | Message::Bar { .. } | Message::DayRoll | Message::Time => {
+                return false;
+            }
+        };
+        // The words belong to the request where there is one: the order itself is as it was.
+        self.words(ts, request.some().unwrap_or(order), words);
+        self.status(ts, order, kind, request);
+        true
     }
 
     /// Takes the oldest.
