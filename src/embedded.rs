@@ -13,6 +13,7 @@ use crate::journal::{Journal, JournalError};
 use crate::order::{ClOrdId, Order};
 use crate::position::Position;
 use crate::settings::Settings;
+use crate::strategy::Signal;
 use crate::units::{Price, Ts};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -141,6 +142,16 @@ impl<B: Broker> TradeEngine<B> {
         let id = ClOrdId::new(SOURCE, self.next_id);
         self.next_id += 1;
         id
+    }
+
+    /// Sends a signal on its way; returns the id of its order.
+    ///
+    /// # Errors
+    /// Those of the journal. A signal that risk turns down is no error: its order is REJECTED.
+    pub fn submit(&mut self, signal: &Signal) -> Result<ClOrdId, JournalError> {
+        let id = self.next_id();
+        self.input(&signal.input(id))?;
+        Ok(id)
     }
 
     /// Flattens one symbol at the market; returns the id of the order that does it.
