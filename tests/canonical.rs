@@ -32,7 +32,7 @@ impl Random {
     }
 
     fn flag(&mut self) -> bool {
-        self.next() % 2 == 0
+        self.next().is_multiple_of(2)
     }
 
     fn pick<T: Copy>(&mut self, of: &[T]) -> T {
