@@ -162,7 +162,16 @@ fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
         price: draft.price,
         stop_price: draft.stop_price,
         expire_at: draft.expire_at,
+        shrink_only: shrinks(turn, &draft),
     }));
+}
+
+/// Whether an order that is working now can only shrink its position, all exits counted.
+fn shrinks(turn: &Turn<'_, impl Output>, draft: &Draft) -> bool {
+    turn.state().book(draft.instrument).is_some_and(|book| {
+        let held = book.position.qty.0 * draft.side.opposite().sign();
+        held > 0 && book.exposure.side(draft.side).qty().0 <= held
+    })
 }
 
 fn create(turn: &mut Turn<'_, impl Output>, draft: &Draft) {
