@@ -5,15 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use trade_engine::broker::{SimSettings, SimulatedBroker};
 use trade_engine::codec::Slot;
+use trade_engine::config::{Idle, Pace, Release, SyncPolicy};
 use trade_engine::embedded::TradeEngine;
 use trade_engine::input::Input;
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, LogReader, layout};
 use trade_engine::replay::{Redecide, Replay};
-use trade_engine::runtime::{
-    Feed, GatewayPlan, Idle, Outcome, Pace, Parts, Release, RuntimeSettings, SyncPolicy, Tick,
-    start,
-};
+use trade_engine::runtime::{Feed, GatewayPlan, Outcome, Parts, RuntimeSettings, Tick, start};
 use trade_engine::settings::{RiskSettings, Settings};
 use trade_engine::strategy::{Bar, Positions, Signal, Strategy};
 use trade_engine::units::{Price, Qty, Ratio, Ts};
@@ -73,7 +71,7 @@ impl Strategy for Restless {
             return Some(Signal::flat(bar.instrument));
         }
         let qty = Qty(i64::try_from(self.0 % 3).expect("small") + 1);
-        (self.0 % 4 != 0).then(|| Signal::buy(bar.instrument).qty(qty))
+        (!self.0.is_multiple_of(4)).then(|| Signal::buy(bar.instrument).qty(qty))
     }
 }
 
@@ -257,6 +255,6 @@ fn a_core_that_is_not_there_is_an_error() {
         },
         opened: Ts(0),
     });
-    let message = started.err().expect("there is no such core").to_string();
+    let message = started.expect_err("there is no such core").to_string();
     assert!(message.contains("core 100000"), "{message}");
 }

@@ -12,7 +12,8 @@ const LAYERS: &[&[&str]] = &[
     &["contracts", "position", "codec"],
     &["risk", "input"],
     &["event", "broker", "strategy"],
-    &["config", "journal", "engine"],
+    &["config", "journal"],
+    &["engine"],
     &["replay", "embedded", "runtime"],
 ];
 

@@ -72,6 +72,28 @@ pub enum Pace {
     /// Each bar waits until everything that the last one caused is over: two runs are alike.
     #[default]
     Lockstep,
+    /// In the feed's own time, so many times as fast. Positions reach the strategy late, as in life.
+    Realtime(u32),
+    /// As fast as the rings take it; late positions likewise.
+    Flood,
+}
+
+impl std::str::FromStr for Pace {
+    type Err = &'static str;
+
+    /// Reads `lockstep`, `flood`, `realtime` or `realtime x60`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "lockstep, flood, realtime, or realtime xN with N from 1";
+        match text {
+            "lockstep" => return Ok(Self::Lockstep),
+            "flood" => return Ok(Self::Flood),
+            "realtime" => return Ok(Self::Realtime(1)),
+            _ => {}
+        }
+        let factor = text.strip_prefix("realtime").and_then(|rest| rest.trim().strip_prefix('x'));
+        let factor = factor.and_then(|digits| digits.parse().ok()).filter(|factor| *factor > 0);
+        factor.map(Self::Realtime).ok_or(EXPECTED)
+    }
 }
 
 /// Threads and rings.

@@ -242,6 +242,12 @@ const IDLES: &[(&str, Idle)] =
     &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)];
 
 /// `[runtime]`.
+fn pace(table: &Table<'_>) -> Result<Option<Pace>, Fault> {
+    let Some(value) = table.get("pace") else { return Ok(None) };
+    let text = value.text("a pace such as \"lockstep\"")?;
+    text.parse().map(Some).map_err(|expected| value.wrong(expected))
+}
+
 pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<RuntimeConfig, Fault> {
     let table = root.table("runtime")?;
     table.only(&[
@@ -268,7 +274,7 @@ pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<Runti
         idle_broker: idle("idle_broker", default.idle_broker)?,
         idle_gateway: idle("idle_gateway", default.idle_gateway)?,
         engine_core: core.map(|value| value.count(0..=CORES_MAX - 1)).transpose()?,
-        pace: table.choice("pace", &[("lockstep", Pace::Lockstep)], Some(default.pace))?,
+        pace: pace(&table)?.unwrap_or(default.pace),
         event_ring_slots,
     })
 }
