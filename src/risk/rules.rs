@@ -53,6 +53,18 @@ pub fn check(view: &RiskView<'_>, candidate: &Candidate) -> Verdict {
     verdict
 }
 
+/// What every rule finds, in the order of their bits: for reports that show more than a verdict.
+///
+/// # Panics
+/// As [`check`].
+pub fn outcomes<'a>(
+    view: &'a RiskView<'_>,
+    candidate: &'a Candidate,
+) -> impl Iterator<Item = (Rule, Outcome)> + 'a {
+    let case = Case::new(view, candidate);
+    TABLE.iter().map(move |(rule, run)| (*rule, run(&case)))
+}
+
 /// Exits pass a halt, and so does a replace that cannot raise the open quantity.
 fn halted(case: &Case<'_>) -> Outcome {
     let before = case.candidate.instead_of;
