@@ -160,11 +160,16 @@ fn read_option<T: FromStr<Err = DecimalError>>(
 /// # Errors
 /// Names the key that cannot be read, or the bound that a figure breaks.
 pub fn read(text: &str) -> Result<Settings, CanonicalError> {
-    let text: Text = toml::from_str(text).map_err(|error| CanonicalError(error.to_string()))?;
+    let text: Text = toml::from_str(text).map_err(|error| {
+        // Its own form has several lines, with the text drawn below.
+        CanonicalError(error.message().replace('\n', " "))
+    })?;
     let Text { account, capacity, risk, .. } = &text;
     let bounded = (1..=crate::limits::ORDERS_MAX).contains(&capacity.orders)
         && (1..=crate::limits::EXECUTIONS_MAX).contains(&capacity.executions)
-        && (2..=crate::limits::CORRELATION_WINDOW_MAX).contains(&risk.correlation_window)
+        && (3..=crate::limits::CORRELATION_WINDOW_MAX).contains(&risk.correlation_window)
+        // Sequence numbers are added to it.
+        && capacity.checkpoint_interval_slots <= u64::MAX / 2
         && text.instruments.len() <= crate::limits::INSTRUMENTS_MAX;
     if !bounded {
         return Err(CanonicalError("a capacity is out of bounds".to_owned()));
