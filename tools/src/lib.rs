@@ -1,5 +1,11 @@
 //! What the binaries share: everything that reads and writes files for people.
 
 pub mod feed;
-
+pub mod names;
+pub mod rows;
+pub mod run;
+pub mod summary;
+pub mod text;
 pub mod timeline;
+pub mod trade;
+pub mod walk;
