@@ -1,3 +1,10 @@
 //! What the binaries share: everything that reads and writes files for people.
 
 pub mod feed;
+pub mod names;
+pub mod replay;
+pub mod rows;
+pub mod summary;
+pub mod text;
+pub mod trade;
+pub mod walk;
