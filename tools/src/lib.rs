@@ -2,6 +2,7 @@
 
 pub mod feed;
 pub mod names;
+pub mod replay;
 pub mod rows;
 pub mod run;
 pub mod summary;

@@ -1,7 +1,6 @@
 //! `trade-engine`: plays market data through the engine. Without a subcommand: `run`.
 
 use clap::{Parser, Subcommand};
-use std::path::PathBuf;
 use std::process::ExitCode;
 use trade_engine_tools::run::{RunArgs, run};
 
@@ -20,12 +19,6 @@ struct Cli {
 enum Command {
     /// Plays market data (the default).
     Run(RunArgs),
-    /// Reads a configuration and prints what was understood.
-    CheckConfig {
-        /// The configuration.
-        #[arg(value_name = "FILE")]
-        file: PathBuf,
-    },
 }
 
 fn main() -> ExitCode {
@@ -33,8 +26,6 @@ fn main() -> ExitCode {
     let outcome = match command {
         None => run(&args).map_err(|error| error.to_string()),
         Some(Command::Run(args)) => run(&args).map_err(|error| error.to_string()),
-            .map(|understood| println!("{understood}"))
-            .map_err(|error| error.to_string()),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
