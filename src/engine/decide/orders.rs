@@ -88,9 +88,15 @@ pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
             });
         }
     };
-    let view = turn.state().risk_view();
-    let wish = Wish { instrument, side, strength, price, stop: stop_price, qty };
-    let sized = risk::size(&view, &wish);
+    let state = turn.state();
+    let sized = match state.book(instrument) {
+        Some(book) => {
+            let price = price.or(book.market.price);
+            let wish = Wish { instrument, side, strength, price, stop: stop_price, qty };
+            risk::size(&state.risk_view(), &wish)
+        }
+        None => Err(Code::UnknownSymbol),
+    };
     let mut draft = Draft::market(id, instrument, side, sized.unwrap_or(Qty(0)));
     draft.flags = Flags::FROM_SIGNAL;
     (draft.strategy, draft.decision_px, draft.protect_px) = (strategy, price, stop_price);
