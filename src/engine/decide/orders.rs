@@ -214,8 +214,11 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
     let state = turn.state();
     let book = state.book(draft.instrument);
     let unsizable = draft.flags.has(Flags::FROM_SIGNAL) && draft.qty == Qty(0) && book.is_some();
-    // An order that sizing gave no quantity has only its other figures to be wrong.
-    let terms = if unsizable { Terms { qty: Qty(1), ..terms } } else { terms };
+    // An order that sizing gave no quantity has only its other figures to be wrong: it is judged as
+    // the smallest one that there could be.
+    let least = book.and_then(|book| book.spec.min_qty).unwrap_or(Qty(1));
+    let qty = if unsizable { least } else { draft.qty };
+    let terms = Terms { qty, ..terms };
     match risk::validate(book, state.ts(), &terms) {
         Err(code) if code < Code::Halted || !unsizable => return Some(code),
         Err(_) | Ok(()) => {}
@@ -223,7 +226,7 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
     let candidate = Candidate {
         instrument: draft.instrument,
         side: draft.side,
-        qty: draft.qty,
+        qty,
         ord_type: draft.ord_type,
         price: draft.price,
         stop_price: draft.stop_price,
