@@ -215,7 +215,8 @@ pub(super) fn restated(turn: &mut Turn<'_, impl Output>, id: ClOrdId, qty: Optio
         return turn.refuse_transition(id, ClOrdId::NONE, order.state, event);
     }
     let set_aside = order.flags.has(Flags::SUSPENDED) || order.flags.has(Flags::DONE_FOR_DAY);
-    if total == order.order_qty && !set_aside {
+    let acknowledges = order.state == OrderState::Submitted;
+    if total == order.order_qty && !set_aside && !acknowledges {
         return turn.refuse(Code::NothingNew, id, ClOrdId::NONE);
     }
     amend(turn, &order, ClOrdId::NONE, total, (None, None));
