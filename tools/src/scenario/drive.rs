@@ -479,7 +479,7 @@ impl Drive {
         let instrument = self.instrument(&signal.symbol);
         let mut defects = Defects::default();
         let wanted = signal.qty.as_ref().filter(|_| signal.side != SignalSide::Flat);
-        let qty = wanted.and_then(|qty| defects.note(lots(qty, self.spec(instrument))));
+        let qty = wanted.map(|qty| defects.order_qty(qty, self.spec(instrument)));
         let strength = signal.strength.as_str().parse::<Ratio>().map_err(|_| Code::BadQty);
         Input::Signal {
             id: self.texts.names.number(&signal.id),
@@ -498,7 +498,7 @@ impl Drive {
         let strategy = self.strategy(order.strategy.as_deref());
         let instrument = self.instrument(&order.symbol);
         let mut defects = Defects::default();
-        let qty = defects.note(lots(&order.qty, self.spec(instrument)));
+        let qty = defects.order_qty(&order.qty, self.spec(instrument));
         let price = defects.price(order.price.as_ref());
         let stop_price = defects.price(order.stop_price.as_ref());
         // A price that the type does not have would make it an order of another type.
@@ -515,7 +515,7 @@ impl Drive {
             tif: order.tif,
             strategy,
             flags: if order.reduce_only { Flags::REDUCE_ONLY } else { Flags::default() },
-            qty: qty.unwrap_or_default(),
+            qty,
             price: price.filter(|_| order.ord_type.has_limit()),
             stop_price: stop_price.filter(|_| order.ord_type.has_stop()),
             expire_at: order.expire_at.filter(|_| order.tif == Tif::Gtd),
@@ -597,6 +597,18 @@ impl Defects {
                 self.0 = Some(self.0.map_or(code, |known| known.min(code)));
                 None
             }
+        }
+    }
+
+    /// The quantity of a new order. One that is off lot says so itself: in the engine's eyes it is
+    /// one lot, or another figure's defect would be taken for that of the quantity.
+    fn order_qty(&mut self, decimal: &Decimal, spec: Option<&Instrument>) -> Qty {
+        match lots(decimal, spec) {
+            Err(Code::OffLot) => {
+                self.note::<()>(Err(Code::OffLot));
+                Qty(1)
+            }
+            other => self.note(other).unwrap_or_default(),
         }
     }
 

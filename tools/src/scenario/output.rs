@@ -44,10 +44,14 @@ pub(super) fn order_row(state: &State, texts: &Texts, order: &Order) -> Value {
     let lots = |qty| book.map_or_else(|| "0".to_owned(), |book| book.spec.qty_text(qty));
     let price_text = |price: Option<trade_engine::units::Price>| price.map(|p| p.to_string());
     let is_unknown = order.flags.has(Flags::UNKNOWN);
-    let order_qty = match order.order_qty.0 {
-        _ if is_unknown => None,
-        0 => figure(None, asked.qty.as_ref()).or_else(|| Some("0".to_owned())),
-        _ => Some(lots(order.order_qty)),
+    let held = Some(lots(order.order_qty)).filter(|_| !is_unknown);
+    // What could not be taken stands here as it was written.
+    let defects = [Code::UnknownSymbol, Code::BadQty, Code::BadPrice, Code::OffLot];
+    let order_qty = match &asked.qty {
+        Some(written) if order.reason.is_some_and(|code| defects.contains(&code)) => {
+            Some(written.plain())
+        }
+        Some(_) | None => held,
     };
     let slippage = order.slippage_from(order.slippage_base());
     let reason = match order.reason {
