@@ -371,7 +371,7 @@ fn capacity() {
     );
     capacity(
         "event_ring_slots = 0x10",
-        "config.toml:21: capacity.event_ring_slots: 0x10; expected a whole number from 1024 to \
+        "config.toml:21: capacity.event_ring_slots: 0x10; expected a whole number from 2048 to \
          1048576",
     );
     let config = accepted("[broker]", "[capacity]\nevent_ring_slots = 0x1000\n[broker]");
@@ -485,7 +485,8 @@ fn runtime_and_log() {
     refused(
         "release = \"written\"",
         "pace = \"fast\"",
-        "config.toml:27: runtime.pace: \"fast\"; expected \"lockstep\"",
+        "config.toml:27: runtime.pace: \"fast\"; expected lockstep, flood, realtime, or realtime xN \
+         with N from 1",
     );
     refused(
         "release = \"written\"\n\n[log]\nsync = \"interval\"",
@@ -494,6 +495,16 @@ fn runtime_and_log() {
          leave; expected \"interval\" or \"every_batch\" there",
     );
     assert_eq!(accepted("release = \"written\"", "engine_core = 3").runtime.engine_core, Some(3));
+    let paced = |text: &str| accepted("release = \"written\"", text).runtime.pace;
+    assert_eq!(paced("pace = \"realtime x60\""), Pace::Realtime(60));
+    assert_eq!(paced("pace = \"realtime\""), Pace::Realtime(1));
+    assert_eq!(paced("pace = \"flood\""), Pace::Flood);
+    refused(
+        "release = \"written\"",
+        "pace = \"realtime x0\"",
+        "config.toml:27: runtime.pace: \"realtime x0\"; expected lockstep, flood, realtime, or \
+         realtime xN with N from 1",
+    );
     let log = |text: &str, expected: &str| refused("sync = \"interval\"", text, expected);
     log(
         "sync = \"always\"",

@@ -208,7 +208,7 @@ fn runtime(text: &mut String, config: &Config) {
         Release::Synced => "when its record survives the machine",
     };
     line(text, "an order leaves", release);
-    let pace = match config.pace {
+    let pace = match runtime.pace {
         Pace::Lockstep => "lockstep: two runs are alike".to_owned(),
         Pace::Realtime(times) => format!("real time x {times}"),
         Pace::Flood => "flood: as fast as the rings take it".to_owned(),
@@ -226,13 +226,13 @@ fn runtime(text: &mut String, config: &Config) {
     let core = runtime.engine_core;
     let core = core.map_or_else(|| "chosen at start".to_owned(), |core| core.to_string());
     line(text, "core of the engine", core);
-    let sync = match runtime.sync {
+    let sync = match config.log.sync {
         SyncPolicy::Never => "when it is closed".to_owned(),
-        SyncPolicy::Interval => format!("every {} ms", runtime.sync_interval_ms),
+        SyncPolicy::Interval { ms } => format!("every {ms} ms"),
         SyncPolicy::EveryBatch => "after every batch".to_owned(),
     };
     line(text, "log goes to the disk", sync);
-    line(text, "segment", format!("{} bytes", config.segment_size));
+    line(text, "segment", format!("{} bytes", config.log.segment_size));
     let capacity = &config.capacity;
     line(text, "orders at once", capacity.orders);
     line(text, "executions remembered", capacity.executions);
