@@ -161,7 +161,10 @@ fn read_option<T: FromStr<Err = DecimalError>>(
 /// # Errors
 /// Names the key that cannot be read, or the bound that a figure breaks.
 pub fn read(text: &str) -> Result<Settings, CanonicalError> {
-    let text: Text = toml::from_str(text).map_err(|error| CanonicalError(error.to_string()))?;
+    let text: Text = toml::from_str(text).map_err(|error| {
+        // Its own form has several lines, with the text drawn below.
+        CanonicalError(error.message().replace('\n', " "))
+    })?;
     let Text { account, capacity, risk, .. } = &text;
     let window = limits::CORRELATION_WINDOW_MIN..=limits::CORRELATION_WINDOW_MAX;
     let bounded = (1..=limits::ORDERS_MAX).contains(&capacity.orders)

@@ -97,11 +97,11 @@ impl OrderBook {
         self.slots.iter().filter_map(|slot| slot.order.as_ref())
     }
 
-    /// Puts an order in. Returns `false`, with nothing changed, if there is no free slot or the id is
-    /// held already.
+    /// Puts an order in. Returns `false`, with nothing changed, if there is no free slot, the id is
+    /// none, or it is held already.
     #[must_use]
     pub(crate) fn insert(&mut self, order: Order) -> bool {
-        if self.ids.get(order.id).is_some() {
+        if order.id == ClOrdId::NONE || self.ids.get(order.id).is_some() {
             return false;
         }
         let Some(index) = self.free.pop() else { return false };

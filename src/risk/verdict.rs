@@ -194,9 +194,22 @@ impl Verdict {
     }
 }
 
-/// What one rule found.
+/// What one rule found, for reports that show every rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub enum Outcome {
+    /// It does not apply: the limit is off, or the order is an exit.
+    Skipped,
+    /// It is content, and measured nothing or nothing that could turn the order down.
+    Passed,
+    /// It measured something within its limit.
+    Within(Finding),
+    /// It is broken; zero and zero for a rule that answers yes or no.
+    Broken(Finding),
+}
+
+/// What one rule says while the verdict is made; see [`Outcome`] for what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
     /// It does not apply: the limit is off, or the order is an exit.
     Skipped,
     /// It is content, and measured nothing or nothing that could turn the order down.
@@ -209,7 +222,18 @@ pub(super) enum Outcome {
     Broken,
 }
 
-impl Outcome {
+impl Reply {
+    /// As a person is shown it.
+    pub(super) fn outcome(self, rule: Rule) -> Outcome {
+        match self {
+            Self::Skipped => Outcome::Skipped,
+            Self::Passed => Outcome::Passed,
+            Self::Within(reading) => Outcome::Within(reading.finding(rule)),
+            Self::Beyond(reading) => Outcome::Broken(reading.finding(rule)),
+            Self::Broken => Outcome::Broken(Reading::count(0, 0).finding(rule)),
+        }
+    }
+
     /// Of a rule that answers yes or no.
     pub(super) fn plain(broken: bool) -> Self {
         if broken { Self::Broken } else { Self::Passed }
@@ -230,18 +254,18 @@ pub(super) struct Tally {
 
 impl Tally {
     /// Takes in what a rule found. Rules come in the order of their bits.
-    pub(super) fn note(&mut self, rule: Rule, outcome: Outcome) {
-        if outcome == Outcome::Skipped {
+    pub(super) fn note(&mut self, rule: Rule, outcome: Reply) {
+        if outcome == Reply::Skipped {
             return;
         }
         let verdict = &mut self.verdict;
         assert!(verdict.ran < rule.bit());
         verdict.ran |= rule.bit();
         let (reading, broken) = match outcome {
-            Outcome::Skipped | Outcome::Passed => (None, None),
-            Outcome::Within(reading) => (Some(reading), None),
-            Outcome::Beyond(reading) => (Some(reading), Some(reading.finding(rule))),
-            Outcome::Broken => (None, Some(Reading::count(0, 0).finding(rule))),
+            Reply::Skipped | Reply::Passed => (None, None),
+            Reply::Within(reading) => (Some(reading), None),
+            Reply::Beyond(reading) => (Some(reading), Some(reading.finding(rule))),
+            Reply::Broken => (None, Some(Reading::count(0, 0).finding(rule))),
         };
         verdict.broken.extend(broken);
         let Some(reading) = reading else { return };

@@ -89,8 +89,12 @@ pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
         }
     };
     let view = turn.state().risk_view();
-    let wish = Wish { instrument, side, strength, price, stop: stop_price, qty };
-    let sized = risk::size(&view, &wish);
+    let mark = turn.state().mark(instrument);
+    let wish = Wish { instrument, side, strength, price: price.or(mark), stop: stop_price, qty };
+    let sized = match turn.state().book(instrument) {
+        Some(_) => risk::size(&view, &wish),
+        None => Err(Code::UnknownSymbol),
+    };
     let mut draft = Draft::market(id, instrument, side, sized.unwrap_or(Qty(0)));
     draft.flags = Flags::FROM_SIGNAL;
     (draft.strategy, draft.decision_px, draft.protect_px) = (strategy, price, stop_price);
@@ -115,7 +119,7 @@ fn flatten(
     instrument: InstrumentId,
     change: impl FnOnce(&mut Draft),
 ) {
-    if !turn.state().is_new_id(id) {
+    if !turn.state().is_open_id(id) {
         return turn.refuse(Code::DuplicateId, id, ClOrdId::NONE);
     }
     let Some(book) = turn.state().book(instrument) else {
@@ -136,7 +140,9 @@ fn flatten(
 
 /// Records an order, checks it, and hands it over or turns it down.
 fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
-    if !turn.state().is_new_id(draft.id) {
+    // A row for trades that nobody ordered has taken its id, whatever its feeder's counter says.
+    let is_taken = turn.state().order(draft.id).is_some();
+    if is_taken || !turn.state().is_open_id(draft.id) {
         return turn.refuse(Code::DuplicateId, draft.id, ClOrdId::NONE);
     }
     if turn.state().orders().is_full() {
