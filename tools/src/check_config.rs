@@ -1,5 +1,5 @@
-//! `trade-engine check-config FILE`: loads a configuration as a run would, and says in words what was
-//! understood.
+//! `trade-engine check-config FILE`: loads a configuration as a run would, and says in words what
+//! was understood.
 
 use std::fmt::{Display, Write as _};
 use std::path::Path;

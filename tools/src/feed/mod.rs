@@ -33,7 +33,7 @@ Spliced - Close, which is constant between two rolls). Levels and percentages ar
 roll the price jumps by the gap between two contracts, and a position held across it books a P&L \
 that nobody had.";
 
-/// What a reader of a report must know about the prices of a daily file.
+/// What a reader of a report must know about the prices of daily files.
 pub const fn price_note(column: PriceColumn) -> &'static str {
     match column {
         PriceColumn::BackAdjusted => BACK_ADJUSTED_NOTE,
