@@ -3,5 +3,12 @@
 pub mod check_config;
 
 pub mod feed;
-
+pub mod names;
+pub mod replay;
+pub mod rows;
+pub mod run;
+pub mod summary;
+pub mod text;
 pub mod timeline;
+pub mod trade;
+pub mod walk;
