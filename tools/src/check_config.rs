@@ -158,7 +158,9 @@ fn broker(text: &mut String, broker: &BrokerConfig) {
     line(text, "commission", commission);
     line(text, "latency", format!("{} ms", venue.latency_ms));
     let partial = venue.partial_fill_qty;
-    line(text, "one trade takes", or_off(partial, |most| format!("at most {most} lots")));
+    let takes =
+        partial.map_or_else(|| "the whole order".to_owned(), |most| format!("at most {most} lots"));
+    line(text, "one trade takes", takes);
     line(text, "random rejects", percent(venue.reject_rate));
     line(text, "seed", venue.seed);
     line(text, "checks margin itself", yes_no(venue.initial_capital.is_some()));
