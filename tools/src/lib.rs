@@ -7,6 +7,7 @@ pub mod names;
 pub mod replay;
 pub mod rows;
 pub mod run;
+pub mod scenario;
 pub mod summary;
 pub mod text;
 pub mod timeline;

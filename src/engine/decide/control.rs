@@ -61,6 +61,13 @@ fn market(
     if !usable_marks(prices) {
         return turn.refuse(Code::BadPrice, ClOrdId::NONE, ClOrdId::NONE);
     }
+    let (Message::Mark { price, .. } | Message::Bar { prices: [.., price], .. }) = message else {
+        unreachable!("only market data comes here")
+    };
+    if turn.state().mark(instrument) != Some(price) {
+        // With it the account would leave its range: `apply` has not taken it in.
+        return turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE);
+    }
     check_drawdown(turn);
     if turn.state().settings.forward_market_data {
         turn.send(message);
