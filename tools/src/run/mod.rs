@@ -132,6 +132,14 @@ const SLACK_NANOS: i64 = 14 * 86_400 * 1_000_000_000;
 /// # Errors
 /// [`RunError`]. Whatever was recorded before stays in the log.
 pub fn run(args: &RunArgs) -> Result<(), RunError> {
+    match play_and_tell(args) {
+        // Whoever reads has seen enough: the run and its log are complete.
+        Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
     let config = match &args.config {
         Some(path) => Config::load(path)?,
         None => Config::embedded_default(),
