@@ -44,11 +44,19 @@ pub fn write_json(out: &mut impl Write, value: &Value) -> io::Result<()> {
     out.write_all(line.as_bytes())
 }
 
-/// A time as RFC 3339 in UTC, to the nanosecond where there is one.
+/// A time as RFC 3339 in UTC: with three, six or nine decimals where it needs them.
 pub fn time(ts: Ts) -> String {
     // Nanoseconds in 64 bits end in 2262, a timestamp holds ten thousand years.
-    Timestamp::from_nanosecond(i128::from(ts.0))
-        .map_or_else(|_| ts.0.to_string(), |t| t.to_string())
+    let Ok(time) = Timestamp::from_nanosecond(i128::from(ts.0)) else { return ts.0.to_string() };
+    if ts.0 % 1_000_000_000 == 0 {
+        format!("{time:.0}")
+    } else if ts.0 % 1_000_000 == 0 {
+        format!("{time:.3}")
+    } else if ts.0 % 1_000 == 0 {
+        format!("{time:.6}")
+    } else {
+        format!("{time:.9}")
+    }
 }
 
 /// Reads an RFC 3339 time.
@@ -66,10 +74,14 @@ pub fn parse_time(text: &str) -> Result<Ts, String> {
 
 /// Money for a table: two decimals, half to even, thousands grouped.
 pub fn money(money: Money) -> String {
-    let cents = div_half_even(money.0, MONEY_SCALE / 100).expect("the step is not zero");
-    let magnitude = cents.unsigned_abs();
+    hundredths(div_half_even(money.0, MONEY_SCALE / 100).expect("the step is not zero"))
+}
+
+/// A number of hundredths: two decimals always, thousands grouped.
+pub fn hundredths(value: i128) -> String {
+    let magnitude = value.unsigned_abs();
     let mut text = String::new();
-    if cents < 0 {
+    if value < 0 {
         text.push('-');
     }
     let whole = (magnitude / 100).to_string();

@@ -526,7 +526,7 @@ fn what_is_no_log_is_an_error() {
 fn bad_arguments_are_one_line() {
     let log = story().stop();
     let log = path(&log);
-    check_error(&[], 2, &[]);
+    check_error(&[], 2, &["verify, state, events or explain"]);
     check_error(&["verify"], 2, &["<DIR>"]);
     check_error(&["prove", log], 2, &["prove"]);
     check_error(&["state", log, "--at-seq", "x"], 2, &["--at-seq"]);
@@ -562,7 +562,7 @@ fn events_by_order_symbol_and_kind() {
     assert!(lines(&[]).iter().all(|line| line["class"] == "event"));
 
     let of_a = lines(&["--order", "A"]);
-    let names: Vec<&str> = of_a.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    let names: Vec<&str> = of_a.iter().map(|line| line["kind"].as_str().unwrap()).collect();
     assert_eq!(
         names,
         [
@@ -586,7 +586,7 @@ fn events_by_order_symbol_and_kind() {
     }
     let coins = lines(&["--symbol", "BTC"]);
     assert!(coins.iter().all(|line| line["symbol"] == "BTC" || line["order"] == "coins"));
-    let traded = coins.iter().find(|line| line["event"] == "traded").unwrap();
+    let traded = coins.iter().find(|line| line["kind"] == "traded").unwrap();
     assert_eq!(traded["last_qty"], "0.25", "2,500 lots of 0.0001");
     let refused = lines(&["--order", "S"]);
     assert!(refused.iter().any(|line| line["code"] == "DUPLICATE_EXECUTION"));

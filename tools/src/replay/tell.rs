@@ -267,7 +267,7 @@ pub(super) fn verdict(event: &Event) -> Option<String> {
     let Event::Verdict { rule, refused, number, limit, .. } = *event else { return None };
     let outcome = if refused { "refused" } else { "passed" };
     let nearest = match rule {
-        Some(rule) => format!("; nearest to its limit: {rule}, {number} of {limit}"),
+        Some(rule) => format!("; tightest: {rule}, {number} of {limit}"),
         None => String::new(),
     };
     let is_plain = (number, limit) == (Measure::default(), Measure::default());
