@@ -52,3 +52,6 @@ pub mod engine;
 pub mod replay;
 
 pub mod embedded;
+
+// The threads.
+pub mod runtime;

@@ -122,6 +122,7 @@ fn order(name: &str, words: &[&str]) -> NewOrder {
         price: limit,
         stop_price: stop,
         expire_at: until,
+        shrink_only: false,
     }
 }
 
@@ -255,7 +256,9 @@ fn stop_orders() {
          C sell 1 stop 98                 => C accepted
          mark 101 bid 100 ask 103
          mark 102 bid 101 ask 102.5       => B 1 @ 102.5
-         mark 97 bid 96 ask 98            => C 1 @ 96",
+         mark 97 bid 96 ask 98            => C 1 @ 96
+         D buy 1 stop 99                  => D accepted
+         mark 99 bid 97 ask 98            => D 1 @ 98",
     );
     check(
         plain(),
@@ -416,6 +419,21 @@ fn orders_and_requests_arrive_after_the_latency() {
 }
 
 #[test]
+fn what_happens_between_two_messages_keeps_its_order() {
+    let settings = SimSettings { latency_ms: 10, ..plain() };
+    check(
+        settings,
+        "A buy 1 limit 90 gtd 30
+         +10 time                         => A accepted
+         +14 cancel A
+         +20 time                         => A expired, A cancel_rejected r1 (too late to cancel)
+         B buy 1 limit 90 gtd 80
+         +10 cancel B                     => B accepted
+         +50 time                         => B cancelled r2",
+    );
+}
+
+#[test]
 fn an_order_is_worked_off_before_the_market_data_of_its_time() {
     let settings = SimSettings { latency_ms: 10, ..plain() };
     check(
@@ -522,6 +540,16 @@ fn margin_covers_the_worst_case() {
          B buy 1                          => B rejected (insufficient margin)
          C sell 2                         => C accepted, C 2 @ 80
          D buy 2                          => D accepted, D 2 @ 80",
+    );
+    // Even where equity no longer covers what is held: 2 lots need 20,000, 10,000 are left.
+    check_with(
+        margin(&settings),
+        "mark 1000
+         A buy 2                          => A accepted, A 2 @ 1000
+         mark 800
+         B buy 1 limit 700                => B rejected (insufficient margin)
+         C sell 2 stop 700                => C accepted
+         D sell 1                         => D accepted, D 1 @ 800",
     );
     let mut held = margin(&settings);
     held.open_position(ES, Qty(3), "100".parse().unwrap());
@@ -752,6 +780,7 @@ fn any_message() -> impl Strategy<Value = Message> {
                 price: ord_type.has_limit().then_some(limit),
                 stop_price: ord_type.has_stop().then_some(stop),
                 expire_at: (tif == Tif::Gtd).then_some(at(qty * 10)),
+                shrink_only: false,
             })
         });
     let request = ClOrdId::new(1, 1);

@@ -96,6 +96,8 @@ pub struct NewOrder {
     pub stop_price: Option<Price>,
     /// End of a good-till-date order.
     pub expire_at: Option<Ts>,
+    /// It can only shrink the position, working exits counted: a halt does not hold it back.
+    pub shrink_only: bool,
 }
 
 /// Reports on their way back: inputs of the engine (trades, statuses, amendments and the texts that

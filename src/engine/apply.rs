@@ -3,6 +3,7 @@
 
 use super::state::State;
 use crate::code::Code;
+use crate::codec::FLAG_CLAMPED;
 use crate::event::{Body, Event, Record};
 use crate::input::Input;
 use crate::instrument::InstrumentId;
@@ -53,10 +54,13 @@ pub fn apply(state: &mut State, record: &Record) -> Result<(), Diverged> {
     if head.ts < state.ts {
         return Err(diverged("time goes back"));
     }
+    let clamped = head.flags & FLAG_CLAMPED != 0;
     state.seq += record.slot_count() as u64;
     state.ts = head.ts;
     match &record.body {
         Body::Opening(_) => Ok(()),
+        // An input that is refused for its time changes nothing.
+        Body::Input(..) if clamped && state.settings.refuse_old_time => Ok(()),
         Body::Input(input, _) => state.apply_input(input),
         Body::Event(event) => state.apply_event(event),
     }
@@ -71,15 +75,14 @@ impl State {
             Input::Mark { instrument, price, bid, ask } => {
                 let ts = self.ts;
                 if usable_marks(&[Some(price), bid, ask]) {
-                    self.set_market(instrument, Market { price: Some(price), bid, ask, ts })?;
+                    self.set_market(instrument, Market { price: Some(price), bid, ask, ts });
                 }
             }
             Input::Bar { instrument, open, high, low, close, opened, .. } => {
                 let ts = self.ts;
                 if usable_marks(&[Some(open), Some(high), Some(low), Some(close)]) {
                     let market = Market { price: Some(close), bid: None, ask: None, ts };
-                    self.set_market(instrument, market)?;
-                    if self.book(instrument).is_some() {
+                    if self.set_market(instrument, market) {
                         self.correlations.on_bar(instrument, opened, close);
                     }
                 }
@@ -397,12 +400,21 @@ impl State {
         moved.map_err(|_| "the account leaves its range")
     }
 
-    fn set_market(&mut self, instrument: InstrumentId, market: Market) -> Applied {
-        if self.book(instrument).is_none() {
-            // It changes nothing; `decide` refuses the input.
-            return Ok(());
+    /// Takes new prices in, and the account's unrealized P&L with them: all or nothing. What cannot
+    /// be taken leaves the old prices, by which `decide` knows and refuses the input.
+    fn set_market(&mut self, instrument: InstrumentId, market: Market) -> bool {
+        let Some(book) = self.books.get_mut(instrument.index()) else { return false };
+        let before = unrealized(book);
+        let old = std::mem::replace(&mut book.market, market);
+        let change = unrealized(book).checked_sub(before);
+        let account = &mut self.account;
+        let moved = change.is_some_and(|change| account.on_unrealized_change(change).is_ok());
+        if moved {
+            account.note_peak();
+        } else {
+            book.market = old;
         }
-        self.reprice(instrument, |book| book.market = market)
+        moved
     }
 }
 
@@ -443,7 +455,7 @@ fn fill(order: &mut Order, last_qty: Qty, last_px: Price) -> Applied {
 }
 
 /// What is held at the mark less its cost; nothing where there is no mark. The bounds on marks and
-/// quantities keep it in range.
+/// quantities keep it in range, if not every sum of it.
 fn unrealized(book: &InstrumentBook) -> Money {
     let at_mark = |mark| book.position.unrealized(mark, book.lot_value);
     book.market.price.and_then(at_mark).unwrap_or(Money::ZERO)

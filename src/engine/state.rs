@@ -128,9 +128,11 @@ impl State {
         self.sweeps
     }
 
-    /// Whether an id has not been used: each feeder's ids grow.
+    /// Whether an id has not been used: each feeder's ids grow. The row of an order that no input
+    /// made has taken its id, too.
     pub fn is_new_id(&self, id: ClOrdId) -> bool {
-        id != ClOrdId::NONE && self.last_ids.get(id.source()).is_some_and(|last| id > *last)
+        let grows = self.last_ids.get(id.source()).is_some_and(|last| id > *last);
+        id != ClOrdId::NONE && grows && self.orders.get(id).is_none()
     }
 
     /// Whether a feeder may use an id: a new one, and not of the engine's own.

@@ -61,6 +61,13 @@ fn market(
     if !usable_marks(prices) {
         return turn.refuse(Code::BadPrice, ClOrdId::NONE, ClOrdId::NONE);
     }
+    let (Message::Mark { price, .. } | Message::Bar { prices: [.., price], .. }) = message else {
+        unreachable!("only market data comes here")
+    };
+    if turn.state().mark(instrument) != Some(price) {
+        // With it the account would leave its range: `apply` has not taken it in.
+        return turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE);
+    }
     check_drawdown(turn);
     if turn.state().settings.forward_market_data {
         turn.send(message);
@@ -128,9 +135,9 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
         (None, None) => return,
     };
     let begin = usize::try_from(begin).expect("a 64-bit machine");
-    let capacity = turn.state().orders().capacity();
+    let used = turn.state().orders().used();
     let (mut at, mut acted) = (begin, 0);
-    while at < capacity && at - begin < SWEEP_SLOTS_MAX && acted < SWEEP_ORDERS_MAX {
+    while at < used && at - begin < SWEEP_SLOTS_MAX && acted < SWEEP_ORDERS_MAX {
         if let Some(order) = turn.state().orders().at(at).cloned() {
             let acts = if cancel { ask_cancel(turn, &order) } else { retire(turn, &order) };
             acted += usize::from(acts);
@@ -138,7 +145,7 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
         at += 1;
     }
     let next = u32::try_from(at).expect("limits.rs bounds it");
-    turn.emit(Event::Sweep { cancel, next, done: at >= capacity });
+    turn.emit(Event::Sweep { cancel, next, done: at >= used });
 }
 
 fn ask_cancel(turn: &mut Turn<'_, impl Output>, order: &Order) -> bool {

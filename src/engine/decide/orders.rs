@@ -88,11 +88,13 @@ pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
             });
         }
     };
-    let view = turn.state().risk_view();
-    let mark = turn.state().mark(instrument);
-    let wish = Wish { instrument, side, strength, price: price.or(mark), stop: stop_price, qty };
-    let sized = match turn.state().book(instrument) {
-        Some(_) => risk::size(&view, &wish),
+    let state = turn.state();
+    let sized = match state.book(instrument) {
+        Some(book) => {
+            let price = price.or(book.market.price);
+            let wish = Wish { instrument, side, strength, price, stop: stop_price, qty };
+            risk::size(&state.risk_view(), &wish)
+        }
         None => Err(Code::UnknownSymbol),
     };
     let mut draft = Draft::market(id, instrument, side, sized.unwrap_or(Qty(0)));
@@ -168,7 +170,16 @@ fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
         price: draft.price,
         stop_price: draft.stop_price,
         expire_at: draft.expire_at,
+        shrink_only: shrinks(turn, &draft),
     }));
+}
+
+/// Whether an order that is working now can only shrink its position, all exits counted.
+fn shrinks(turn: &Turn<'_, impl Output>, draft: &Draft) -> bool {
+    turn.state().book(draft.instrument).is_some_and(|book| {
+        let held = book.position.qty.0 * draft.side.opposite().sign();
+        held > 0 && book.exposure.side(draft.side).qty().0 <= held
+    })
 }
 
 fn create(turn: &mut Turn<'_, impl Output>, draft: &Draft) {
@@ -205,8 +216,11 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
     let state = turn.state();
     let book = state.book(draft.instrument);
     let unsizable = draft.flags.has(Flags::FROM_SIGNAL) && draft.qty == Qty(0) && book.is_some();
-    // An order that sizing gave no quantity has only its other figures to be wrong.
-    let terms = if unsizable { Terms { qty: Qty(1), ..terms } } else { terms };
+    // An order that sizing gave no quantity has only its other figures to be wrong: it is judged as
+    // the smallest one that there could be.
+    let least = book.and_then(|book| book.spec.min_qty).unwrap_or(Qty(1));
+    let qty = if unsizable { least } else { draft.qty };
+    let terms = Terms { qty, ..terms };
     match risk::validate(book, state.ts(), &terms) {
         Err(code) if code < Code::Halted || !unsizable => return Some(code),
         Err(_) | Ok(()) => {}
@@ -214,7 +228,7 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
     let candidate = Candidate {
         instrument: draft.instrument,
         side: draft.side,
-        qty: draft.qty,
+        qty,
         ord_type: draft.ord_type,
         price: draft.price,
         stop_price: draft.stop_price,

@@ -1,6 +1,6 @@
 //! What the venue says beside trades: acknowledgements, ends, answers to requests, amendments.
 
-use super::super::apply::amendment;
+use super::super::apply::{amendment, usable_marks};
 use super::super::turn::{Output, Turn};
 use super::is_ours;
 use crate::code::Code;
@@ -8,7 +8,7 @@ use crate::event::Event;
 use crate::input::{Input, StatusKind};
 use crate::limits::QTY_MAX;
 use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, OrderState, Request, RequestKind};
-use crate::units::{Qty, Ratio};
+use crate::units::{Price, Qty, Ratio};
 
 /// A report that is neither a trade nor an amendment.
 pub(super) fn status(
@@ -159,15 +159,23 @@ pub(super) fn replaced(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let Some(asked) = order.requests.find(RequestKind::Replace, request.some()).copied() else {
         return turn.refuse(Code::UnknownRequest, id, request);
     };
-    if qty.is_some_and(|qty| qty.0 < 0 || qty.0 > QTY_MAX) {
-        return turn.refuse(Code::BadQty, id, asked.id);
+    if let Some(code) = unusable(qty, &[price, stop_price]) {
+        return turn.refuse(code, id, asked.id);
     }
     let total = qty.or(asked.qty).unwrap_or(order.order_qty);
     let (price, stop_price) = (price.or(asked.price), stop_price.or(asked.stop_price));
     amend(turn, &order, asked.id, total, (price, stop_price));
 }
 
-type Prices = (Option<crate::units::Price>, Option<crate::units::Price>);
+type Prices = (Option<Price>, Option<Price>);
+
+/// What is wrong with the venue's figures, if they cannot be an order's.
+fn unusable(qty: Option<Qty>, prices: &[Option<Price>]) -> Option<Code> {
+    if qty.is_some_and(|qty| qty.0 <= 0 || qty.0 > QTY_MAX) {
+        return Some(Code::BadQty);
+    }
+    (!usable_marks(prices)).then_some(Code::BadPrice)
+}
 
 /// Gives an order new terms: at or below what has traded, nothing is open.
 fn amend(
@@ -186,8 +194,9 @@ fn amend(
         order: order.id,
         request,
         order_qty,
-        price: price.or(order.price),
-        stop_price: stop_price.or(order.stop_price),
+        // A price that the order's type does not have stays away.
+        price: price.filter(|_| order.ord_type.has_limit()).or(order.price),
+        stop_price: stop_price.filter(|_| order.ord_type.has_stop()).or(order.stop_price),
     });
 }
 
@@ -196,8 +205,8 @@ pub(super) fn restated(turn: &mut Turn<'_, impl Output>, id: ClOrdId, qty: Optio
     let Some(order) = turn.state().order(id).filter(|order| is_ours(order.flags)).cloned() else {
         return turn.refuse(Code::UnknownOrder, id, ClOrdId::NONE);
     };
-    if qty.is_some_and(|qty| qty.0 < 0 || qty.0 > QTY_MAX) {
-        return turn.refuse(Code::BadQty, id, ClOrdId::NONE);
+    if let Some(code) = unusable(qty, &[]) {
+        return turn.refuse(code, id, ClOrdId::NONE);
     }
     let total = qty.unwrap_or(order.order_qty);
     let ended = order.state.is_final() && order.state != OrderState::Filled;
@@ -206,7 +215,8 @@ pub(super) fn restated(turn: &mut Turn<'_, impl Output>, id: ClOrdId, qty: Optio
         return turn.refuse_transition(id, ClOrdId::NONE, order.state, event);
     }
     let set_aside = order.flags.has(Flags::SUSPENDED) || order.flags.has(Flags::DONE_FOR_DAY);
-    if total == order.order_qty && !set_aside {
+    let acknowledges = order.state == OrderState::Submitted;
+    if total == order.order_qty && !set_aside && !acknowledges {
         return turn.refuse(Code::NothingNew, id, ClOrdId::NONE);
     }
     amend(turn, &order, ClOrdId::NONE, total, (None, None));

@@ -134,10 +134,6 @@ fn check(
         // It cannot raise the worst case: nothing that risk has let through grows.
         return Ok(());
     }
-    if state.halted().is_some() && open <= counted.qty.0 {
-        // Only the price moves: while halted that is legal, the open quantity does not grow.
-        return Ok(());
-    }
     let candidate = Candidate {
         instrument: order.instrument,
         side: order.side,

@@ -1,0 +1,272 @@
+//! The threads: rings between duty cycles, cores, start and stop. The core knows nothing of it.
+//!
+//! ```text
+//!   gateway --inputs--> engine --orders--> broker
+//!      ^                 |  ^                |
+//!      +---feedback------+  +----reports-----+
+//!                        |
+//!                        +--records--> journal --> log
+//! ```
+
+mod agent;
+mod broker_loop;
+mod clock;
+mod gateway_loop;
+mod hot_loop;
+mod idle;
+mod journal_loop;
+mod latency;
+mod pin;
+mod settings;
+mod shared;
+mod wire;
+
+pub use agent::{Agent, Findings, Turn, run};
+pub use broker_loop::{BrokerEnds, BrokerLoop};
+pub use clock::Clock;
+pub use gateway_loop::{Feed, GatewayEnds, GatewayLoop, GatewayPlan, Progress, Tick};
+pub use hot_loop::{HotEnds, HotLoop};
+pub use idle::Waiter;
+pub use journal_loop::JournalLoop;
+pub use latency::{Latencies, Percentiles, Stage};
+pub use pin::{Cores, Layout, pin};
+pub use settings::RuntimeSettings;
+pub use shared::Shared;
+pub use wire::{Dispatch, Feedback, Inbound, ToBroker, ToEngine};
+
+use crate::broker::Broker;
+use crate::codec::Slot;
+use crate::config::{Idle, Release, SyncPolicy};
+use crate::engine::{Engine, Outbound, Output, State};
+use crate::journal::{Journal, JournalError};
+use crate::limits::SLOTS_PER_INPUT_MAX;
+use crate::settings::Settings;
+use crate::units::Ts;
+use rtrb::RingBuffer;
+use std::thread::{Builder, JoinHandle};
+
+/// Messages in the rings of inputs, reports, orders and positions: a burst of the open.
+const MESSAGE_RING: usize = 4_096;
+
+/// Why the threads did not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// A setting that cannot be had.
+    Settings(String),
+    /// The log's head could not be written.
+    Journal(JournalError),
+    /// The machine gives no thread.
+    Thread(std::io::Error),
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Settings(what) => f.write_str(what),
+            Self::Journal(error) => write!(f, "{error}"),
+            Self::Thread(error) => write!(f, "cannot start a thread: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}
+
+/// What the threads are made of.
+pub struct Parts {
+    /// What the core is set to.
+    pub settings: Settings,
+    /// How the threads run.
+    pub runtime: RuntimeSettings,
+    /// Where the log goes: new, nothing appended.
+    pub journal: Journal,
+    /// Where the orders go.
+    pub broker: Box<dyn Broker + Send>,
+    /// Where market data and signals come from.
+    pub gateway: GatewayPlan,
+    /// The time of the log's head: no later than the first input's.
+    pub opened: Ts,
+}
+
+impl std::fmt::Debug for Parts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Parts").field("runtime", &self.runtime).finish_non_exhaustive()
+    }
+}
+
+/// Running threads.
+#[derive(Debug)]
+pub struct Running {
+    shared: Shared,
+    cores: Cores,
+    engine: JoinHandle<(Engine, bool)>,
+    others: Vec<JoinHandle<Findings>>,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The engine's last state.
+    pub state: State,
+    /// What was measured.
+    pub latencies: Latencies,
+    /// The log's last sequence number, or what kept it from going on.
+    pub journal: Result<u64, JournalError>,
+    /// Where the threads ran.
+    pub cores: Cores,
+    /// Whether the engine thread got its core.
+    pub pinned: bool,
+}
+
+/// Collects the records of a log's head.
+#[derive(Default)]
+struct HeadRecords(Vec<Slot>);
+
+impl Output for HeadRecords {
+    fn record(&mut self, slots: &[Slot]) {
+        self.0.extend_from_slice(slots);
+    }
+
+    fn send(&mut self, _outbound: &Outbound) {}
+}
+
+/// Builds the rings, writes the log's head, starts the threads. All memory is taken before it
+/// returns.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn start(parts: Parts) -> Result<Running, StartError> {
+    let Parts { settings, runtime, mut journal, broker, gateway, opened } = parts;
+    if runtime.event_ring_slots < 8 * SLOTS_PER_INPUT_MAX {
+        let least = 8 * SLOTS_PER_INPUT_MAX;
+        return Err(StartError::Settings(format!("event_ring_slots must be at least {least}")));
+    }
+    if runtime.release == Release::Synced && runtime.sync == SyncPolicy::Never {
+        let what = "release = \"synced\" needs sync = \"every_batch\" or \"interval\"";
+        return Err(StartError::Settings(what.to_owned()));
+    }
+    let cores = Cores::plan(runtime.engine_core).map_err(StartError::Settings)?;
+    let config = crate::config::canonical::write(&settings);
+    let mut engine = Engine::new(settings);
+    let mut head = HeadRecords::default();
+    let build = concat!("trade_engine ", env!("CARGO_PKG_VERSION"));
+    engine.open_log(opened, build, &config, &mut head);
+    journal.append(&head.0).map_err(StartError::Journal)?;
+
+    let (shared, clock) = (Shared::default(), Clock::new());
+    let (inputs_in, inputs_out) = RingBuffer::new(MESSAGE_RING);
+    let (reports_in, reports_out) = RingBuffer::new(MESSAGE_RING);
+    let (orders_in, orders_out) = RingBuffer::new(MESSAGE_RING);
+    let (feedback_in, feedback_out) = RingBuffer::new(MESSAGE_RING);
+    let (records_in, records_out) = RingBuffer::new(runtime.event_ring_slots);
+
+    let ends = HotEnds {
+        reports: reports_out,
+        inputs: inputs_out,
+        records: records_in,
+        orders: orders_in,
+        feedback: feedback_in,
+    };
+    let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
+    let journal_loop =
+        JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), runtime.sync);
+    let broker_ends = BrokerEnds { orders: orders_out, inbound: reports_in };
+    let broker_loop =
+        BrokerLoop::new(broker, broker_ends, runtime.release, shared.clone(), clock.clone());
+    let gateway_ends = GatewayEnds { inputs: inputs_in, feedback: feedback_out };
+    let gateway_loop = GatewayLoop::new(gateway, gateway_ends, shared.clone(), clock);
+
+    let cycles: Vec<(&str, Box<dyn Agent>, Idle)> = vec![
+        ("journal", Box::new(journal_loop), runtime.idle_journal),
+        ("broker", Box::new(broker_loop), runtime.idle_broker),
+        ("gateway", Box::new(gateway_loop), runtime.idle_gateway),
+    ];
+    // The others first: a thread inherits its parent's pin, and the parent is never pinned.
+    let others = start_others(cycles, &cores).map_err(StartError::Thread)?;
+    let engine = start_engine(hot_loop, &runtime, &cores).map_err(StartError::Thread)?;
+    Ok(Running { shared, cores, engine, others })
+}
+
+fn start_engine(
+    mut hot_loop: HotLoop,
+    runtime: &RuntimeSettings,
+    cores: &Cores,
+) -> std::io::Result<JoinHandle<(Engine, bool)>> {
+    let core = cores.engine;
+    // With one core a spinning engine would keep everybody else from running.
+    let idle = if cores.layout == Layout::One { Idle::Yield } else { runtime.idle_engine };
+    Builder::new().name("engine".to_owned()).spawn(move || {
+        let pinned = core.is_some_and(pin);
+        let waiter = Waiter::new(idle);
+        loop {
+            match hot_loop.do_work() {
+                Turn::Worked => waiter.wait(true),
+                Turn::Idle => waiter.wait(false),
+                Turn::Done => return (hot_loop.into_engine(), pinned),
+            }
+        }
+    })
+}
+
+fn start_others(
+    cycles: Vec<(&'static str, Box<dyn Agent>, Idle)>,
+    cores: &Cores,
+) -> std::io::Result<Vec<JoinHandle<Findings>>> {
+    let spawn = |name: &str, agents: Vec<Box<dyn Agent>>, idle: Idle, core: Option<usize>| {
+        Builder::new().name(name.to_owned()).spawn(move || {
+            // Off the engine's core if that can be had; a refusal costs speed, not truth.
+            let _ = core.is_some_and(pin);
+            run(agents, &Waiter::new(idle))
+        })
+    };
+    if cores.layout == Layout::Many {
+        let places = cores.others.iter().copied().map(Some).chain(std::iter::repeat(None));
+        return cycles
+            .into_iter()
+            .zip(places)
+            .map(|((name, agent, idle), core)| spawn(name, vec![agent], idle, core))
+            .collect();
+    }
+    // One thread for all: it may only spin if none of them wants to let go.
+    let idles: Vec<Idle> = cycles.iter().map(|(_, _, idle)| *idle).collect();
+    let shares = |idle: Idle| idles.contains(&idle);
+    let idle = match (shares(Idle::Park), shares(Idle::Yield)) {
+        (true, _) => Idle::Park,
+        (false, true) => Idle::Yield,
+        (false, false) if cores.layout == Layout::One => Idle::Yield,
+        (false, false) => Idle::Spin,
+    };
+    let core = if cores.layout == Layout::One { None } else { cores.others.first().copied() };
+    let agents = cycles.into_iter().map(|(_, agent, _)| agent).collect();
+    Ok(vec![spawn("journal+broker+gateway", agents, idle, core)?])
+}
+
+impl Running {
+    /// The handle that stops it, also from a signal handler.
+    pub fn shared(&self) -> Shared {
+        self.shared.clone()
+    }
+
+    /// Whether it has come to its end by itself.
+    pub fn is_finished(&self) -> bool {
+        self.engine.is_finished() && self.others.iter().all(JoinHandle::is_finished)
+    }
+
+    /// Waits for the end: of the feed, or after [`Shared::stop`].
+    ///
+    /// # Panics
+    /// If a thread panicked, which is a bug of ours.
+    pub fn join(self) -> Outcome {
+        let (engine, pinned) = self.engine.join().expect("the engine thread does not panic");
+        let mut findings = Findings::default();
+        for other in self.others {
+            findings.merge(other.join().expect("a duty cycle does not panic"));
+        }
+        Outcome {
+            state: engine.state().clone(),
+            latencies: findings.latencies,
+            journal: findings.journal.expect("the journal always says how it ended"),
+            cores: self.cores,
+            pinned,
+        }
+    }
+}

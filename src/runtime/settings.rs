@@ -1,0 +1,50 @@
+//! How the threads run: plain data, nothing here starts anything.
+
+use crate::config::{Config, Idle, LogConfig, Release, RuntimeConfig, SyncPolicy};
+
+/// How the threads run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeSettings {
+    /// When an order may leave.
+    pub release: Release,
+    /// When the log is put on the disk.
+    pub sync: SyncPolicy,
+    /// How the engine thread waits; with one core it yields whatever this says.
+    pub idle_engine: Idle,
+    /// How the other threads wait. Where they share one, the most patient of the three counts.
+    pub idle_journal: Idle,
+    /// See `idle_journal`.
+    pub idle_broker: Idle,
+    /// See `idle_journal`.
+    pub idle_gateway: Idle,
+    /// The engine's core; the last one if not given.
+    pub engine_core: Option<usize>,
+    /// Slots of the ring between engine and journal.
+    pub event_ring_slots: usize,
+}
+
+impl RuntimeSettings {
+    /// What a configuration says.
+    pub const fn of(config: &Config) -> Self {
+        Self::from_parts(config.runtime, config.log)
+    }
+
+    const fn from_parts(runtime: RuntimeConfig, log: LogConfig) -> Self {
+        Self {
+            release: runtime.release,
+            sync: log.sync,
+            idle_engine: runtime.idle_engine,
+            idle_journal: runtime.idle_journal,
+            idle_broker: runtime.idle_broker,
+            idle_gateway: runtime.idle_gateway,
+            engine_core: runtime.engine_core,
+            event_ring_slots: runtime.event_ring_slots,
+        }
+    }
+}
+
+impl Default for RuntimeSettings {
+    fn default() -> Self {
+        Self::from_parts(RuntimeConfig::default(), LogConfig::default())
+    }
+}

@@ -1,0 +1,718 @@
+//! Steps to inputs, records to results: drives the engine without threads.
+
+use super::json::Decimal;
+use super::output::{Asked, Lists, Texts, account_row, document, order_row, position_of};
+use super::setting::Venue;
+use super::steps::{Action, Order, Report, Signal, Step, Trade};
+use super::time;
+use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
+use trade_engine::broker::{Broker, Message, Reports, SimulatedBroker};
+use trade_engine::code::Code;
+use trade_engine::codec::Shown;
+use trade_engine::embedded::{TradeEngine, text_inputs};
+use trade_engine::engine::State;
+use trade_engine::event::{Body, Event, Record};
+use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
+use trade_engine::instrument::{Instrument, InstrumentId, LotsError};
+use trade_engine::journal::{Journal, JournalError};
+use trade_engine::order::{ClOrdId, Flags, OrderState, RequestKind, Tif};
+use trade_engine::settings::Settings;
+use trade_engine::units::{Money, Price, Qty, Ratio, Ts};
+
+/// The venue's number in the keys of the script's executions; the simulated broker has 0.
+const SCRIPT_VENUE: u16 = 1;
+
+/// A price that no engine takes: for one that cannot even be written down.
+const UNUSABLE_PRICE: Price = Price(i64::MAX);
+
+/// Who answers.
+#[derive(Debug)]
+pub(super) enum Answerer {
+    Script,
+    Sim(Box<SimulatedBroker>),
+}
+
+impl Broker for Answerer {
+    fn on_message(&mut self, ts: Ts, message: &Message, reports: &mut Reports) {
+        match self {
+            Self::Script => {}
+            Self::Sim(broker) => broker.on_message(ts, message, reports),
+        }
+    }
+}
+
+impl Answerer {
+    /// The venue of a setting that was checked when it was read.
+    pub(super) fn new(venue: &Venue, instruments: &[Instrument]) -> Self {
+        match venue {
+            Venue::Script => Self::Script,
+            Venue::Sim(settings) => {
+                let broker = SimulatedBroker::new(0, settings.clone(), instruments.to_vec());
+                Self::Sim(Box::new(broker.expect("checked when it was read")))
+            }
+        }
+    }
+}
+
+/// A scenario under way.
+#[derive(Debug)]
+pub(super) struct Drive {
+    engine: TradeEngine<Answerer>,
+    is_sim: bool,
+    texts: Texts,
+    lists: Lists,
+    strategies: BTreeMap<String, u16>,
+    /// Bars of each symbol so far, where none has a time of its own.
+    bars: Option<BTreeMap<String, i64>>,
+    /// The time of the last step that was not too old.
+    last: Option<Ts>,
+    /// The venue's words, until the report that they belong to.
+    words: BTreeMap<ClOrdId, Words>,
+}
+
+/// Words that may come in parts.
+#[derive(Debug, Default)]
+struct Words {
+    text: String,
+    more: bool,
+}
+
+/// What a step did.
+#[derive(Debug, Default)]
+struct Done {
+    orders: BTreeSet<ClOrdId>,
+    instruments: BTreeSet<InstrumentId>,
+    refused: Option<Value>,
+}
+
+impl Drive {
+    /// An engine before the first step. `bars_are_timed`: some bar says when it was.
+    pub(super) fn new(
+        settings: Settings,
+        answerer: Answerer,
+        journal: Option<Journal>,
+        bars_are_timed: bool,
+    ) -> Result<Self, JournalError> {
+        let is_sim = matches!(answerer, Answerer::Sim(_));
+        let engine = match journal {
+            Some(journal) => TradeEngine::with_journal(settings, answerer, journal)?,
+            None => TradeEngine::new(settings, answerer),
+        };
+        Ok(Self {
+            engine,
+            is_sim,
+            texts: Texts::default(),
+            lists: Lists::default(),
+            strategies: BTreeMap::new(),
+            bars: (!bars_are_timed).then(BTreeMap::new),
+            last: None,
+            words: BTreeMap::new(),
+        })
+    }
+
+    /// What is held before the first step, which is at `ts`.
+    pub(super) fn open(&mut self, ts: Ts, openings: &[Input]) -> Result<(), JournalError> {
+        for opening in openings {
+            self.engine.input_at(ts, opening)?;
+        }
+        Ok(())
+    }
+
+    /// Takes one step; returns its line of the trace.
+    pub(super) fn step(&mut self, step: &Step) -> Result<Value, JournalError> {
+        let next = self.last.map_or(time::START, |last| Ts(last.0.saturating_add(1_000_000)));
+        let ts = step.at.unwrap_or(next);
+        let is_old = self.last.is_some_and(|last| ts < last);
+        let mut done = Done::default();
+        if !is_old {
+            self.last = Some(ts);
+            if self.is_sim {
+                // What has arrived at the venue by now comes first.
+                let range = self.engine.input_at(ts, &Input::Timer {})?;
+                let records: Vec<Record> = self.engine.records(range).collect();
+                self.collect(step, &records, false, &mut done);
+            }
+        }
+        let input = self.input(step, ts);
+        if !is_old {
+            self.log_texts(ts, step, &input)?;
+        }
+        self.keep_retired(&input);
+        let range = self.engine.input_at(ts, &input)?;
+        let records: Vec<Record> = self.engine.records(range).collect();
+        self.note_names(step, &input, &records);
+        self.collect(step, &records, true, &mut done);
+        if done.refused.is_none() {
+            match input {
+                Input::Mark { instrument, .. } | Input::Bar { instrument, .. } => {
+                    done.instruments.insert(instrument);
+                }
+                Input::Halt { .. } => {
+                    if let Action::Halt { reason, .. } = &step.action {
+                        self.texts.halt.clone_from(reason);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(self.trace(step, done))
+    }
+
+    /// The result.
+    pub(super) fn document(&self) -> Value {
+        document(self.engine.state(), &self.texts, &self.lists)
+    }
+
+    /// The engine, to be checked and stopped.
+    pub(super) fn into_engine(self) -> TradeEngine<Answerer> {
+        self.engine
+    }
+
+    fn state(&self) -> &State {
+        self.engine.state()
+    }
+
+    fn instrument(&self, symbol: &str) -> InstrumentId {
+        self.state().settings().instrument(symbol).unwrap_or(InstrumentId::UNKNOWN)
+    }
+
+    fn spec(&self, instrument: InstrumentId) -> Option<&Instrument> {
+        self.state().book(instrument).map(|book| &book.spec)
+    }
+
+    /// Logs the words that belong to a step's input, ahead of it.
+    fn log_texts(&mut self, ts: Ts, step: &Step, input: &Input) -> Result<(), JournalError> {
+        let mut texts: Vec<(Subject, ClOrdId, &str)> = Vec::new();
+        match (&step.action, input) {
+            (Action::Signal(Signal { id: name, symbol, .. }), Input::Signal { id, .. })
+            | (Action::Order(Order { id: name, symbol, .. }), Input::Order { id, .. })
+            | (Action::ClosePosition { id: name, symbol }, Input::ClosePosition { id, .. }) => {
+                texts.push((Subject::Name, *id, name));
+                if self.instrument(symbol) == InstrumentId::UNKNOWN {
+                    texts.push((Subject::Symbol, *id, symbol));
+                }
+            }
+            (Action::Cancel { id: name, .. }, Input::Cancel { id, .. })
+            | (Action::Replace { id: name, .. }, Input::Replace { id, .. }) => {
+                texts.push((Subject::Name, *id, name));
+            }
+            (Action::Halt { reason, .. } | Action::Resume { reason }, _) => {
+                texts.push((Subject::Operator, ClOrdId::NONE, reason));
+            }
+            (
+                Action::Exec { order: name, report: Report::Trade(trade) },
+                Input::Trade { order, .. },
+            ) => {
+                if !self.texts.names.is_order(name) {
+                    texts.push((Subject::Name, *order, name));
+                }
+                texts.push((Subject::ExecId, *order, &trade.exec_id));
+            }
+            (
+                Action::Exec { report: Report::Status { reason: Some(reason), .. }, .. },
+                Input::Status { order, kind, request },
+            ) => {
+                let id = self.answered(*order, *kind, *request).unwrap_or(*order);
+                texts.push((Subject::Venue, id, reason));
+            }
+            _ => {}
+        }
+        for (subject, id, text) in texts {
+            for part in text_inputs(subject, id, text) {
+                let range = self.engine.input_at(ts, &part)?;
+                let records: Vec<Record> = self.engine.records(range).collect();
+                self.note_words(&records);
+            }
+        }
+        Ok(())
+    }
+
+    /// The request that an answer means.
+    fn answered(&self, order: ClOrdId, kind: StatusKind, request: ClOrdId) -> Option<ClOrdId> {
+        let wanted = match kind {
+            StatusKind::CancelRejected => RequestKind::Cancel,
+            StatusKind::ReplaceRejected => RequestKind::Replace,
+            _ => return None,
+        };
+        let requests = &self.state().order(order)?.requests;
+        requests.find(wanted, request.some()).map(|request| request.id)
+    }
+
+    /// Keeps what the venue says, part by part.
+    fn note_words(&mut self, records: &[Record]) {
+        for record in records {
+            if let Body::Input(Input::Text { subject: Subject::Venue, id, text, more }, _) =
+                record.body
+            {
+                let words = self.words.entry(id).or_default();
+                // A part goes on where the one before it said that more follows.
+                if !words.more {
+                    words.text.clear();
+                }
+                words.text.push_str(text.as_str());
+                words.more = more;
+            }
+        }
+    }
+
+    /// An order whose place the next one may take keeps its row.
+    fn keep_retired(&mut self, input: &Input) {
+        let makes_order = matches!(
+            input,
+            Input::Order { .. } | Input::Signal { .. } | Input::ClosePosition { .. }
+        );
+        let orders = self.engine.state().orders();
+        if makes_order
+            && orders.is_full()
+            && let Some(id) = orders.oldest_finished()
+            && let Some(order) = orders.get(id)
+        {
+            self.lists.retired.insert(id, order.clone());
+        }
+    }
+
+    /// The names that the engine has taken with a step.
+    fn note_names(&mut self, step: &Step, input: &Input, records: &[Record]) {
+        let own = match &step.action {
+            Action::Signal(Signal { id, .. }) | Action::Order(Order { id, .. }) => id,
+            Action::Cancel { id, .. }
+            | Action::Replace { id, .. }
+            | Action::ClosePosition { id, .. } => id,
+            Action::Exec { order, .. } => order,
+            _ => "",
+        };
+        for record in records {
+            let Body::Event(event) = record.body else { continue };
+            match event {
+                Event::Created { order, .. } => {
+                    self.texts.names.take_order(own, order);
+                    self.texts.asked.insert(order, asked(&step.action));
+                }
+                Event::CancelAsked { order, request } => {
+                    let name = match input {
+                        Input::Cancel { .. } => own.to_owned(),
+                        // The walk over all orders names its requests itself.
+                        _ => format!("cancel-{}-{}", step.line, self.texts.names.text(order)),
+                    };
+                    self.texts.names.take_request(&name, request);
+                }
+                Event::ReplaceAsked { request, .. } => {
+                    self.texts.names.take_request(own, request);
+                }
+                Event::Traded { order, .. } if !self.texts.names.is_order(own) => {
+                    if matches!(input, Input::Trade { .. }) {
+                        self.texts.names.take_order(own, order);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// Takes a step's results out of its records. Only the first group can refuse the step itself.
+    fn collect(&mut self, step: &Step, records: &[Record], is_step: bool, done: &mut Done) {
+        let mut is_own = is_step;
+        for record in records {
+            self.note_words(std::slice::from_ref(record));
+            if let Body::Event(event) = record.body {
+                self.note_event(step, &event, is_own, done);
+            }
+            is_own &= !record.is_end();
+        }
+    }
+
+    fn note_event(&mut self, step: &Step, event: &Event, is_own: bool, done: &mut Done) {
+        match *event {
+            Event::Refused { code, state, event, order, .. } => {
+                if is_own {
+                    let from = event.and_then(|_| OrderState::ALL.get(usize::from(state)).copied());
+                    let from = from.or_else(|| self.state().order(order).map(|order| order.state));
+                    let detail = match (code, step.at) {
+                        (Code::TimeWentBack, Some(at)) => Some(time::text(at)),
+                        _ => detail(&step.action, code, from),
+                    };
+                    let (line, name) = (step.line, step.action.name());
+                    let refused =
+                        json!({"line": line, "step": name, "code": code.name(), "detail": detail});
+                    self.lists.refused.push(refused.clone());
+                    done.refused = Some(refused);
+                }
+                return;
+            }
+            Event::Anomaly { code, order, qty, booked, .. } => {
+                let name = self.texts.names.text(order);
+                let instrument = self.state().order(order).map(|order| order.instrument);
+                let stepped = || self.stepped_instrument(&step.action);
+                let spec = instrument.or_else(stepped).and_then(|id| self.spec(id));
+                let qty = spec.map_or_else(|| qty.to_string(), |spec| spec.qty_text(qty));
+                self.lists.anomalies.push(json!({
+                    "line": step.line, "code": code.name(), "order": name, "qty": qty,
+                    "booked": booked,
+                }));
+                return;
+            }
+            Event::Warning { code, .. } => {
+                self.lists.warnings.push(json!({"line": step.line, "code": code.name()}));
+                return;
+            }
+            Event::Rejected { order } => {
+                let words = self.words.get(&order).map(|words| words.text.clone());
+                self.texts.reasons.insert(order, words.unwrap_or_default());
+            }
+            Event::Position { instrument, .. } => {
+                done.instruments.insert(instrument);
+            }
+            Event::Verdict { .. } | Event::Broken { .. } => return,
+            _ => {}
+        }
+        event.show(&mut |name, shown| {
+            if let ("order", Shown::Id(order)) = (name, shown) {
+                done.orders.insert(order);
+            }
+        });
+    }
+
+    fn stepped_instrument(&self, action: &Action) -> Option<InstrumentId> {
+        match action {
+            Action::Exec { report: Report::Trade(trade), .. } => {
+                trade.symbol.as_deref().map(|symbol| self.instrument(symbol))
+            }
+            _ => None,
+        }
+    }
+
+    fn trace(&self, step: &Step, done: Done) -> Value {
+        let state = self.state();
+        let only = |orders: &BTreeSet<ClOrdId>| match orders.len() {
+            1 => orders.first().and_then(|id| state.order(*id)),
+            _ => None,
+        };
+        let position = match done.instruments.len() {
+            1 => done.instruments.first().map(|id| position_of(state, *id)),
+            _ => None,
+        };
+        json!({
+            "line": step.line,
+            "step": step.action.name(),
+            "order": only(&done.orders).map(|order| order_row(state, &self.texts, order)),
+            "position": position,
+            "account": account_row(state, &self.texts),
+            "refused": done.refused,
+        })
+    }
+}
+
+/// Steps to inputs.
+impl Drive {
+    fn input(&mut self, step: &Step, ts: Ts) -> Input {
+        let names = &self.texts.names;
+        match &step.action {
+            Action::Mark { symbol, price, bid, ask } => Input::Mark {
+                instrument: self.instrument(symbol),
+                price: usable(price),
+                bid: bid.as_ref().map(usable),
+                ask: ask.as_ref().map(usable),
+            },
+            Action::Bar { symbol, prices, volume } => self.bar(symbol, prices, volume, ts),
+            Action::Signal(signal) => self.signal(signal),
+            Action::Order(order) => self.order(order),
+            Action::Cancel { id, order } => {
+                Input::Cancel { id: names.number(id), order: names.order(order) }
+            }
+            Action::Replace { id, order, qty, price, stop_price } => {
+                let (id, order) = (names.number(id), names.order(order));
+                let instrument = self.state().order(order).map(|order| order.instrument);
+                let mut defects = Defects::default();
+                let qty = qty.as_ref().and_then(|qty| {
+                    defects.note(lots(qty, instrument.and_then(|id| self.spec(id))))
+                });
+                let price = defects.price(price.as_ref());
+                let stop_price = defects.price(stop_price.as_ref());
+                Input::Replace { id, order, qty, price, stop_price, defect: defects.0 }
+            }
+            Action::Exec { order, report } => self.report(order, report),
+            Action::ClosePosition { id, symbol } => {
+                Input::ClosePosition { id: names.number(id), instrument: self.instrument(symbol) }
+            }
+            Action::Halt { cancel_working, .. } => Input::Halt { cancel_working: *cancel_working },
+            Action::Resume { .. } => Input::Resume {},
+            Action::CancelAll => Input::CancelAll {},
+            Action::DayRoll => Input::DayRoll {},
+        }
+    }
+
+    fn bar(&mut self, symbol: &str, prices: &[Decimal; 4], volume: &Decimal, ts: Ts) -> Input {
+        // Bars are paired by the time at which they began. Where no bar of the file has a time, the
+        // first of one symbol goes with the first of another.
+        let opened = match &mut self.bars {
+            Some(counts) => {
+                let count = counts.entry(symbol.to_owned()).or_default();
+                *count += 1;
+                Ts(*count)
+            }
+            None => ts,
+        };
+        // Nothing is decided by the volume; whole units of it are kept.
+        let volume = volume.as_str().split('.').next().and_then(|whole| whole.parse().ok());
+        let [open, high, low, close] = prices.each_ref().map(usable);
+        Input::Bar {
+            instrument: self.instrument(symbol),
+            open,
+            high: if volume.is_some() { high } else { UNUSABLE_PRICE },
+            low,
+            close,
+            volume: volume.unwrap_or(0),
+            opened,
+        }
+    }
+
+    /// The number of a strategy; past the last number, nobody's.
+    fn strategy(&mut self, name: Option<&str>) -> u16 {
+        let Some(name) = name else { return 0 };
+        let next = u16::try_from(self.strategies.len() + 1).unwrap_or(0);
+        *self.strategies.entry(name.to_owned()).or_insert(next)
+    }
+
+    fn signal(&mut self, signal: &Signal) -> Input {
+        let strategy = self.strategy(signal.strategy.as_deref());
+        let instrument = self.instrument(&signal.symbol);
+        let mut defects = Defects::default();
+        let wanted = signal.qty.as_ref().filter(|_| signal.side != SignalSide::Flat);
+        let qty = wanted.map(|qty| defects.order_qty(qty, self.spec(instrument)));
+        let strength = signal.strength.as_str().parse::<Ratio>().map_err(|_| Code::BadQty);
+        Input::Signal {
+            id: self.texts.names.number(&signal.id),
+            instrument,
+            side: signal.side,
+            strategy,
+            strength: defects.note(strength).unwrap_or_default(),
+            price: defects.price(signal.price.as_ref()),
+            stop_price: defects.price(signal.stop_price.as_ref()),
+            qty,
+            defect: defects.0,
+        }
+    }
+
+    fn order(&mut self, order: &Order) -> Input {
+        let strategy = self.strategy(order.strategy.as_deref());
+        let instrument = self.instrument(&order.symbol);
+        let mut defects = Defects::default();
+        let qty = defects.order_qty(&order.qty, self.spec(instrument));
+        let price = defects.price(order.price.as_ref());
+        let stop_price = defects.price(order.stop_price.as_ref());
+        // A price that the type does not have would make it an order of another type.
+        let misplaced = (order.price.is_some() && !order.ord_type.has_limit())
+            || (order.stop_price.is_some() && !order.ord_type.has_stop());
+        if misplaced {
+            defects.note::<()>(Err(Code::BadPrice));
+        }
+        Input::Order {
+            id: self.texts.names.number(&order.id),
+            instrument,
+            side: order.side,
+            ord_type: order.ord_type,
+            tif: order.tif,
+            strategy,
+            flags: if order.reduce_only { Flags::REDUCE_ONLY } else { Flags::default() },
+            qty,
+            price: price.filter(|_| order.ord_type.has_limit()),
+            stop_price: stop_price.filter(|_| order.ord_type.has_stop()),
+            expire_at: order.expire_at.filter(|_| order.tif == Tif::Gtd),
+            defect: defects.0,
+        }
+    }
+
+    fn report(&self, name: &str, report: &Report) -> Input {
+        let names = &self.texts.names;
+        let order = names.order(name);
+        let instrument = self.state().order(order).map(|order| order.instrument);
+        let spec = instrument.and_then(|id| self.spec(id));
+        // What cannot be written down is said by a figure that cannot be taken.
+        let total = |qty: &Decimal| lots(qty, spec).unwrap_or(Qty(0));
+        match report {
+            Report::Status { kind, request, .. } => {
+                Input::Status { order, kind: *kind, request: names.request(request.as_deref()) }
+            }
+            Report::Trade(trade) => self.trade(order, trade),
+            Report::Replaced { request, qty, price, stop_price } => Input::Replaced {
+                order,
+                request: names.request(request.as_deref()),
+                qty: qty.as_ref().map(total),
+                price: price.as_ref().map(usable),
+                stop_price: stop_price.as_ref().map(usable),
+            },
+            Report::Restated { qty } => Input::Restated { order, qty: qty.as_ref().map(total) },
+        }
+    }
+
+    fn trade(&self, order: ClOrdId, trade: &Trade) -> Input {
+        let mut defects = Defects::default();
+        let known = self.state().order(order);
+        let (instrument, side) = match (known, &trade.symbol, trade.side) {
+            (Some(known), ..) => (known.instrument, known.side),
+            (None, Some(symbol), Some(side)) => {
+                let instrument = self.instrument(symbol);
+                if instrument == InstrumentId::UNKNOWN {
+                    defects.note::<()>(Err(Code::UnknownSymbol));
+                }
+                (instrument, side)
+            }
+            // Without them nobody can say what was traded.
+            (None, ..) => {
+                defects.note::<()>(Err(Code::UnknownOrder));
+                (InstrumentId::UNKNOWN, trade.side.unwrap_or(trade_engine::units::Side::Buy))
+            }
+        };
+        let qty = match self.spec(instrument) {
+            Some(spec) => defects.note(lots(&trade.qty, Some(spec))),
+            None => None,
+        };
+        let commission = trade.commission.as_ref().map(|text| text.as_str().parse::<Money>());
+        let commission = commission.transpose().map_err(|_| Code::BadPrice);
+        let price = defects.price(Some(&trade.price));
+        Input::Trade {
+            order,
+            exec: ExecKey::new(SCRIPT_VENUE, &trade.exec_id, order, side),
+            qty: qty.unwrap_or_default(),
+            price: price.unwrap_or_default(),
+            commission: defects.note(commission).flatten().unwrap_or_default(),
+            instrument,
+            side,
+            venue_says_filled: trade.says_filled,
+            defect: defects.0,
+        }
+    }
+}
+
+/// What cannot be taken of a step's figures: the first, in the order of the codes.
+#[derive(Debug, Default)]
+struct Defects(Option<Code>);
+
+impl Defects {
+    fn note<T>(&mut self, figure: Result<T, Code>) -> Option<T> {
+        match figure {
+            Ok(figure) => Some(figure),
+            Err(code) => {
+                self.0 = Some(self.0.map_or(code, |known| known.min(code)));
+                None
+            }
+        }
+    }
+
+    /// The quantity of a new order. One that is off lot says so itself: in the engine's eyes it is
+    /// one lot, or another figure's defect would be taken for that of the quantity.
+    fn order_qty(&mut self, decimal: &Decimal, spec: Option<&Instrument>) -> Qty {
+        match lots(decimal, spec) {
+            Err(Code::OffLot) => {
+                self.note::<()>(Err(Code::OffLot));
+                Qty(1)
+            }
+            other => self.note(other).unwrap_or_default(),
+        }
+    }
+
+    fn price(&mut self, decimal: Option<&Decimal>) -> Option<Price> {
+        let price = decimal?.as_str().parse::<Price>();
+        self.note(price.map_err(|_| Code::BadPrice))
+    }
+}
+
+fn usable(decimal: &Decimal) -> Price {
+    decimal.as_str().parse().unwrap_or(UNUSABLE_PRICE)
+}
+
+/// Lots of an instrument; of one that nobody knows, units.
+fn lots(decimal: &Decimal, spec: Option<&Instrument>) -> Result<Qty, Code> {
+    let Some(spec) = spec else { return decimal.as_str().parse().map_err(|_| Code::BadQty) };
+    spec.lots(decimal.as_str()).map_err(|error| match error {
+        LotsError::OffLot if !decimal.is_at_most_zero() => Code::OffLot,
+        LotsError::OffLot | LotsError::Decimal(_) => Code::BadQty,
+    })
+}
+
+/// The figures of a step that makes an order.
+fn asked(action: &Action) -> Asked {
+    match action {
+        Action::Signal(signal) => {
+            Asked { symbol: signal.symbol.clone(), qty: signal.qty.clone(), ..Asked::default() }
+        }
+        Action::Order(order) => Asked {
+            symbol: order.symbol.clone(),
+            qty: Some(order.qty.clone()),
+            price: order.price.clone(),
+            stop_price: order.stop_price.clone(),
+        },
+        _ => Asked::default(),
+    }
+}
+
+/// What a refusal is about: the transition, or the name that it rests on.
+fn detail(action: &Action, code: Code, from: Option<OrderState>) -> Option<String> {
+    if let (Code::IllegalTransition, Some(from)) = (code, from) {
+        return Some(format!("{from} + {}", event_name(action)));
+    }
+    let text = match (action, code) {
+        (
+            Action::Cancel { id, .. }
+            | Action::Replace { id, .. }
+            | Action::ClosePosition { id, .. },
+            Code::DuplicateId,
+        ) => id,
+        (Action::Cancel { order, .. } | Action::Replace { order, .. }, _) => order,
+        (
+            Action::Signal(Signal { id, symbol, .. }) | Action::Order(Order { id, symbol, .. }),
+            _,
+        ) => {
+            if code == Code::DuplicateId {
+                id
+            } else {
+                symbol
+            }
+        }
+        (
+            Action::Exec { report: Report::Trade(Trade { exec_id, .. }), .. },
+            Code::DuplicateExecution,
+        ) => exec_id,
+        (
+            Action::Exec {
+                report:
+                    Report::Status { request: Some(request), .. }
+                    | Report::Replaced { request: Some(request), .. },
+                ..
+            },
+            Code::UnknownRequest,
+        ) => request,
+        (Action::Exec { order, .. }, _) => order,
+        (
+            Action::Mark { symbol, .. }
+            | Action::Bar { symbol, .. }
+            | Action::ClosePosition { symbol, .. },
+            _,
+        ) => symbol,
+        (Action::Halt { .. } | Action::Resume { .. } | Action::CancelAll | Action::DayRoll, _) => {
+            return None;
+        }
+    };
+    Some(text.clone())
+}
+
+/// What happened, as a transition names it: `Cancelled`, `DoneForDay`; a request: `Cancel`.
+fn event_name(action: &Action) -> String {
+    let name = match action {
+        Action::Exec { report, .. } => match report {
+            Report::Status { kind, .. } => kind.name(),
+            Report::Trade(_) => "fill",
+            Report::Replaced { .. } => "replaced",
+            Report::Restated { .. } => "restated",
+        },
+        other => other.name(),
+    };
+    let mut text = String::new();
+    for part in name.split('_') {
+        let (first, rest) = part.split_at(1);
+        text.push_str(&first.to_uppercase());
+        text.push_str(rest);
+    }
+    text
+}
