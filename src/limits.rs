@@ -64,7 +64,7 @@ pub const SLOTS_PER_INPUT_MAX: usize = 256;
 pub const EVENT_RING_SLOTS: usize = 16_384;
 /// Smallest event ring that can be configured: a few inputs' worth, so that intake need not stop
 /// after each.
-pub const EVENT_RING_SLOTS_MIN: usize = 4 * SLOTS_PER_INPUT_MAX;
+pub const EVENT_RING_SLOTS_MIN: usize = 8 * SLOTS_PER_INPUT_MAX;
 /// Largest event ring that can be configured: 64 MiB.
 pub const EVENT_RING_SLOTS_MAX: usize = 1 << 20;
 /// Slots between two checkpoints.

@@ -182,5 +182,5 @@ fn what_the_engine_could_not_hold_is_refused() {
     let endless = "checkpoint_interval_slots = 9223372036854775807";
     refused(interval, endless, "a capacity is out of bounds");
     refused("margin = true", "margins = true", "unknown field");
-    refused("sizing_pct = \"0.05\"", "sizing_pct = \"5%\"", "sizing_pct = \"5%\": not a decimal");
+    refused("sizing_pct = \"0.04\"", "sizing_pct = \"5%\"", "sizing_pct = \"5%\": not a decimal");
 }

@@ -366,12 +366,12 @@ fn capacity() {
     );
     capacity(
         "checkpoint_interval_slots = 1",
-        "config.toml:21: capacity.checkpoint_interval_slots: 1; expected a whole number from 256 to \
-         1099511627776",
+        "config.toml:21: capacity.checkpoint_interval_slots: 1; expected a whole number from 256 \
+         to 1099511627776",
     );
     capacity(
         "event_ring_slots = 0x10",
-        "config.toml:21: capacity.event_ring_slots: 0x10; expected a whole number from 1024 to \
+        "config.toml:21: capacity.event_ring_slots: 0x10; expected a whole number from 2048 to \
          1048576",
     );
     let config = accepted("[broker]", "[capacity]\nevent_ring_slots = 0x1000\n[broker]");
@@ -485,15 +485,26 @@ fn runtime_and_log() {
     refused(
         "release = \"written\"",
         "pace = \"fast\"",
-        "config.toml:27: runtime.pace: \"fast\"; expected \"lockstep\"",
+        "config.toml:27: runtime.pace: \"fast\"; expected lockstep, flood, realtime, or realtime \
+         xN with N from 1",
     );
     refused(
         "release = \"written\"\n\n[log]\nsync = \"interval\"",
         "release = \"synced\"\n\n[log]\nsync = \"never\"",
-        "config.toml:27: runtime.release: \"synced\", but log.sync = \"never\": no order would ever \
-         leave; expected \"interval\" or \"every_batch\" there",
+        "config.toml:27: runtime.release: \"synced\", but log.sync = \"never\": no order would \
+         ever leave; expected \"interval\" or \"every_batch\" there",
     );
     assert_eq!(accepted("release = \"written\"", "engine_core = 3").runtime.engine_core, Some(3));
+    let paced = |text: &str| accepted("release = \"written\"", text).runtime.pace;
+    assert_eq!(paced("pace = \"realtime x60\""), Pace::Realtime(60));
+    assert_eq!(paced("pace = \"realtime\""), Pace::Realtime(1));
+    assert_eq!(paced("pace = \"flood\""), Pace::Flood);
+    refused(
+        "release = \"written\"",
+        "pace = \"realtime x0\"",
+        "config.toml:27: runtime.pace: \"realtime x0\"; expected lockstep, flood, realtime, or \
+         realtime xN with N from 1",
+    );
     let log = |text: &str, expected: &str| refused("sync = \"interval\"", text, expected);
     log(
         "sync = \"always\"",

@@ -1,8 +1,8 @@
 //! Configuration: a TOML file to a [`Config`], with errors that name file, line and key; and the
 //! canonical form of the core's settings that stands at the head of a log.
 //!
-//! Unknown keys are refused. Decimals, dates and times are texts in quotes; counts are whole numbers
-//! without. Every limit must be there: `"none"` switches one off, visibly.
+//! Unknown keys are refused. Decimals, dates and times are texts in quotes; counts are whole
+//! numbers without. Every limit must be there: `"none"` switches one off, visibly.
 
 pub mod canonical;
 mod error;
@@ -36,8 +36,8 @@ const DEFAULT_NAME: &str = "config/default.toml";
 const STANDARD_NAME: &str = "config/contracts.toml";
 const STANDARD: &str = "standard";
 
-/// A whole configuration. Built by [`Config::from_toml`]; every field may be changed afterwards, and
-/// [`Config::settings`] checks them against each other again.
+/// A whole configuration. Built by [`Config::from_toml`]; every field may be changed afterwards,
+/// and [`Config::settings`] checks them against each other again.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// `[account]`.

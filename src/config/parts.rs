@@ -72,7 +72,8 @@ pub enum Pace {
     /// Each bar waits until everything that the last one caused is over: two runs are alike.
     #[default]
     Lockstep,
-    /// In the feed's own time, so many times as fast. Positions reach the strategy late, as in life.
+    /// In the feed's own time, so many times as fast. Positions reach the strategy late, as in
+    /// life.
     Realtime(u32),
     /// As fast as the rings take it; late positions likewise.
     Flood,

@@ -241,13 +241,14 @@ const fn strategy_key(problem: StrategyError) -> &'static str {
 const IDLES: &[(&str, Idle)] =
     &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)];
 
-/// `[runtime]`.
+/// How fast the gateway plays, if it is said.
 fn pace(table: &Table<'_>) -> Result<Option<Pace>, Fault> {
     let Some(value) = table.get("pace") else { return Ok(None) };
     let text = value.text("a pace such as \"lockstep\"")?;
     text.parse().map(Some).map_err(|expected| value.wrong(expected))
 }
 
+/// `[runtime]`.
 pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<RuntimeConfig, Fault> {
     let table = root.table("runtime")?;
     table.only(&[

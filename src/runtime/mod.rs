@@ -39,7 +39,7 @@ use crate::codec::Slot;
 use crate::config::{Idle, Release, SyncPolicy};
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::journal::{Journal, JournalError};
-use crate::limits::SLOTS_PER_INPUT_MAX;
+use crate::limits::EVENT_RING_SLOTS_MIN;
 use crate::settings::Settings;
 use crate::units::Ts;
 use rtrb::RingBuffer;
@@ -136,8 +136,8 @@ impl Output for HeadRecords {
 /// [`StartError`]; nothing runs then.
 pub fn start(parts: Parts) -> Result<Running, StartError> {
     let Parts { settings, runtime, mut journal, broker, gateway, opened } = parts;
-    if runtime.event_ring_slots < 8 * SLOTS_PER_INPUT_MAX {
-        let least = 8 * SLOTS_PER_INPUT_MAX;
+    if runtime.event_ring_slots < EVENT_RING_SLOTS_MIN {
+        let least = EVENT_RING_SLOTS_MIN;
         return Err(StartError::Settings(format!("event_ring_slots must be at least {least}")));
     }
     if runtime.release == Release::Synced && runtime.sync == SyncPolicy::Never {

@@ -46,6 +46,11 @@ impl Timeline {
         }
     }
 
+    /// The first moment.
+    pub fn begins(&self) -> Ts {
+        self.bars.first().map_or(Ts(0), |bar| bar.ts_open)
+    }
+
     /// How many moments there are.
     pub fn len(&self) -> usize {
         let openings = self.bars.chunk_by(|a, b| a.ts_open == b.ts_open).count();

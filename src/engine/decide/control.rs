@@ -24,6 +24,10 @@ pub(super) fn opening(
     let Some(book) = turn.state().book(instrument) else {
         return turn.refuse(Code::UnknownSymbol, ClOrdId::NONE, ClOrdId::NONE);
     };
+    if book.position != Position::default() {
+        // It would overwrite what was traded.
+        return turn.refuse(Code::IllegalTransition, ClOrdId::NONE, ClOrdId::NONE);
+    }
     match Position::held(qty, avg_px, book.lot_value, book.qty_limit) {
         Ok(Position { open_cost, .. }) => {
             turn.emit(Event::PositionOpened { instrument, qty, open_cost });

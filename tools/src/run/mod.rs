@@ -156,8 +156,7 @@ pub fn run(args: &RunArgs) -> Result<(), RunError> {
         report::heading(&mut out, &config, &source, &bars)?;
     }
     let timeline = timeline(bars, &settings, &config, to)?;
-    let moments = timeline.len() as u64;
-    let outcome = play(&config, settings, timeline, pace, &dir, moments, from)?;
+    let outcome = play(&config, settings, timeline, pace, &dir)?;
     finish(args, &outcome, &dir, &mut out)
 }
 
@@ -237,9 +236,8 @@ fn play(
     timeline: Timeline,
     pace: Pace,
     dir: &Path,
-    moments: u64,
-    opened: Ts,
 ) -> Result<Outcome, RunError> {
+    let (moments, opened) = (timeline.len() as u64, timeline.begins());
     let options = JournalOptions {
         segment_size: config.log.segment_size,
         decide_version: DECIDE_VERSION,

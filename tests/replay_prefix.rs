@@ -1,0 +1,442 @@
+//! Random inputs, and a venue that says anything at any time: the engine never stops, folding the
+//! log gives the live state after every group, deciding again gives the same bytes, and every record
+//! reads back as it was written.
+//!
+//! `SEED=7 RUNS=1 cargo test --test replay_prefix` repeats one run.
+
+#[path = "common/random.rs"]
+mod random;
+
+use random::{Random, runs};
+use std::collections::BTreeSet;
+use trade_engine::broker::{Broker, Message, Reports};
+use trade_engine::code::Code;
+use trade_engine::codec::{Slot, records};
+use trade_engine::embedded::TradeEngine;
+use trade_engine::event::{Body, Record};
+use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
+use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
+use trade_engine::limits::PRICE_SCALE;
+use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
+use trade_engine::replay::{Redecide, Replay};
+use trade_engine::settings::{
+    AccountSettings, Capacity, CorrelationAction, ExposureBasis, RiskSettings, Settings, Sizing,
+};
+use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
+
+const INPUTS_PER_RUN: usize = 300;
+const ORDERS: usize = 24;
+const INSTRUMENTS: u16 = 3;
+
+/// A venue that answers some messages at once, with anything.
+#[derive(Debug)]
+struct Liar {
+    random: Random,
+    executions: u64,
+}
+
+impl Broker for Liar {
+    fn on_message(&mut self, ts: Ts, message: &Message, reports: &mut Reports) {
+        let (order, request, qty) = match *message {
+            Message::New(new) => (new.order, ClOrdId::NONE, new.qty),
+            Message::Cancel { order, request, .. } => (order, request, Qty(1)),
+            Message::Replace { order, request, qty, .. } => (order, request, qty),
+            Message::Mark { .. } | Message::Bar { .. } | Message::DayRoll | Message::Time => return,
+        };
+        // Less than one answer a message, or they would never end.
+        if self.random.below(3) > 0 {
+            return;
+        }
+        self.executions += 1;
+        let input = match self.random.below(4) {
+            0 => trade(&mut self.random, order, self.executions, qty),
+            1 => Input::Status { order, kind: StatusKind::Accepted, request: ClOrdId::NONE },
+            2 => Input::Replaced { order, request, qty: None, price: None, stop_price: None },
+            _ => status(&mut self.random, order, request),
+        };
+        reports.push(ts, input);
+    }
+}
+
+fn trade(random: &mut Random, order: ClOrdId, number: u64, qty: Qty) -> Input {
+    let side = random.pick(&[Side::Buy, Side::Sell]);
+    Input::Trade {
+        order,
+        exec: ExecKey::new(0, &number.to_string(), order, side),
+        qty: Qty(random.pick(&[1, 2, qty.0, qty.0 * 2, 0])),
+        price: price(random),
+        commission: Money(i128::from(random.below(1_000)) - 300),
+        instrument: instrument(random),
+        side,
+        venue_says_filled: random.below(2) == 0,
+        defect: if random.below(40) == 0 { Some(Code::BadPrice) } else { None },
+    }
+}
+
+fn status(random: &mut Random, order: ClOrdId, request: ClOrdId) -> Input {
+    let request = if random.below(2) == 0 { request } else { ClOrdId::NONE };
+    Input::Status { order, kind: random.pick(&StatusKind::ALL), request }
+}
+
+fn price(random: &mut Random) -> Price {
+    let quarter = PRICE_SCALE / 4;
+    match random.below(40) {
+        0 => Price(i64::MAX),
+        1 => Price(-100 * PRICE_SCALE),
+        2 => Price(100 * PRICE_SCALE + 1),
+        3 => Price(0),
+        4 => Price(1_000_000_000 * PRICE_SCALE),
+        _ => Price((380 + random.range(40)) * quarter),
+    }
+}
+
+fn maybe<T>(random: &mut Random, value: impl FnOnce(&mut Random) -> T) -> Option<T> {
+    if random.below(3) == 0 { None } else { Some(value(random)) }
+}
+
+fn instrument(random: &mut Random) -> InstrumentId {
+    let index = u16::try_from(random.below(u64::from(INSTRUMENTS))).expect("few");
+    if random.below(30) == 0 { InstrumentId::UNKNOWN } else { InstrumentId(index) }
+}
+
+/// Inputs that somebody could send, sensible more often than not.
+struct Feeder {
+    random: Random,
+    next: u64,
+    ts: i64,
+    executions: u64,
+}
+
+impl Feeder {
+    /// A new id, mostly; else one that has been used, or is far ahead.
+    fn new_id(&mut self) -> ClOrdId {
+        match self.random.below(20) {
+            0 => ClOrdId::new(0, self.random.below(self.next.max(1)) + 1),
+            1 => ClOrdId::new(1, self.random.below(50) + 1),
+            _ => {
+                self.next += 1;
+                ClOrdId::new(0, self.next)
+            }
+        }
+    }
+
+    /// An id that has been used lately, mostly.
+    fn old_id(&mut self) -> ClOrdId {
+        match self.random.below(30) {
+            0 => ClOrdId::new(0, self.next + 1 + self.random.below(3)),
+            1 => ClOrdId::NONE,
+            2 => ClOrdId(u64::MAX),
+            _ => {
+                let back = self.random.below(self.next.min(40) + 1);
+                ClOrdId::new(0, (self.next - back).max(1))
+            }
+        }
+    }
+
+    fn qty(&mut self) -> Qty {
+        match self.random.below(30) {
+            0 => Qty(0),
+            1 => Qty(-1),
+            2 => Qty(i64::MAX),
+            3 => Qty(1_000_000_000_000),
+            _ => Qty(1 + self.random.range(9)),
+        }
+    }
+
+    fn next(&mut self) -> (Ts, Input) {
+        self.ts += match self.random.below(10) {
+            0 => -1_000_000,
+            1 => 0,
+            _ => 1_000_000,
+        };
+        let input = match self.random.below(16) {
+            0..=2 => self.order(),
+            3 => self.signal(),
+            4 | 5 => {
+                let (order, request) = (self.old_id(), self.old_id());
+                status(&mut self.random, order, request)
+            }
+            6 | 7 => {
+                self.executions += 1;
+                let number = self.executions - self.random.below(self.executions.min(6));
+                let (order, qty) = (self.old_id(), self.qty());
+                trade(&mut self.random, order, number, Qty(qty.0.clamp(-1, 1 << 20)))
+            }
+            8 => Input::Cancel { id: self.new_id(), order: self.old_id() },
+            9 | 10 => self.replace(),
+            11 => self.report(),
+            12 | 13 => self.market(),
+            14 => {
+                let instrument = instrument(&mut self.random);
+                Input::ClosePosition { id: self.new_id(), instrument }
+            }
+            _ => self.command(),
+        };
+        (Ts(self.ts), input)
+    }
+
+    fn order(&mut self) -> Input {
+        let id = self.new_id();
+        let qty = self.qty();
+        let random = &mut self.random;
+        Input::Order {
+            id,
+            instrument: instrument(random),
+            side: random.pick(&[Side::Buy, Side::Sell]),
+            ord_type: random.pick(&[
+                OrdType::Market,
+                OrdType::Limit,
+                OrdType::Stop,
+                OrdType::StopLimit,
+            ]),
+            tif: random.pick(&[Tif::Day, Tif::Gtc, Tif::Ioc, Tif::Fok, Tif::Gtd]),
+            strategy: u16::try_from(random.below(4)).expect("few"),
+            flags: if random.below(6) == 0 { Flags::REDUCE_ONLY } else { Flags::default() },
+            qty,
+            price: maybe(random, price),
+            stop_price: maybe(random, price),
+            expire_at: maybe(random, |random| Ts(self.ts + 5_000_000 - random.range(9_000_000))),
+            defect: if random.below(30) == 0 { Some(Code::OffLot) } else { None },
+        }
+    }
+
+    fn signal(&mut self) -> Input {
+        let id = self.new_id();
+        let qty = self.qty();
+        let random = &mut self.random;
+        Input::Signal {
+            id,
+            instrument: instrument(random),
+            side: random.pick(&[SignalSide::Buy, SignalSide::Sell, SignalSide::Flat]),
+            strategy: 1,
+            strength: Ratio(random.range(1_500_000_000) - 100_000_000),
+            price: maybe(random, price),
+            stop_price: maybe(random, price),
+            qty: maybe(random, |_| qty),
+            defect: None,
+        }
+    }
+
+    fn replace(&mut self) -> Input {
+        let (id, order, qty) = (self.new_id(), self.old_id(), self.qty());
+        let random = &mut self.random;
+        Input::Replace {
+            id,
+            order,
+            qty: maybe(random, |_| qty),
+            price: maybe(random, price),
+            stop_price: if random.below(4) == 0 { Some(price(random)) } else { None },
+            defect: if random.below(30) == 0 { Some(Code::BadQty) } else { None },
+        }
+    }
+
+    fn report(&mut self) -> Input {
+        let (order, request, qty) = (self.old_id(), self.old_id(), self.qty());
+        let random = &mut self.random;
+        let request = if random.below(2) == 0 { request } else { ClOrdId::NONE };
+        if random.below(2) == 0 {
+            return Input::Restated { order, qty: maybe(random, |_| qty) };
+        }
+        let (price, stop_price) = (maybe(random, price), maybe(random, price));
+        Input::Replaced { order, request, qty: maybe(random, |_| qty), price, stop_price }
+    }
+
+    fn market(&mut self) -> Input {
+        let random = &mut self.random;
+        let instrument = instrument(random);
+        if random.below(2) == 0 {
+            return Input::Mark {
+                instrument,
+                price: price(random),
+                bid: maybe(random, price),
+                ask: maybe(random, price),
+            };
+        }
+        Input::Bar {
+            instrument,
+            open: price(random),
+            high: price(random),
+            low: price(random),
+            close: price(random),
+            volume: random.below(1_000),
+            // Coarse, so that bars of two instruments meet.
+            opened: Ts(self.ts / 20_000_000),
+        }
+    }
+
+    fn command(&mut self) -> Input {
+        let instrument = instrument(&mut self.random);
+        match self.random.below(12) {
+            0 | 1 => Input::Halt { cancel_working: self.random.below(2) == 0 },
+            2..=4 => Input::Resume {},
+            5 => Input::CancelAll {},
+            6 => Input::DayRoll {},
+            7 => Input::Timer {},
+            8 => Input::Continue {},
+            9 => Input::Opening { instrument, qty: self.qty(), avg_px: Price(100 * PRICE_SCALE) },
+            10 => Input::Stop {},
+            _ => {
+                let text = trade_engine::codec::Chars::split("words").0;
+                Input::Text { subject: Subject::Venue, more: false, id: self.old_id(), text }
+            }
+        }
+    }
+}
+
+/// Settings that differ from run to run, every rule on in some.
+fn settings(random: &mut Random) -> Settings {
+    let mut instruments = Vec::new();
+    for index in 0..INSTRUMENTS {
+        let symbol = format!("I{index}");
+        let mut spec = Instrument::plain(
+            &symbol,
+            Price(PRICE_SCALE / 4),
+            random.pick(&[PRICE_SCALE, PRICE_SCALE / 1_000]),
+            random.pick(&[PRICE_SCALE, 50 * PRICE_SCALE]),
+        );
+        spec.initial_margin = maybe(random, |_| "1000".parse().expect("a decimal"));
+        spec.negative_prices = random.below(2) == 0;
+        spec.min_qty = if random.below(3) == 0 { Some(Qty(2)) } else { None };
+        spec.max_notional = maybe(random, |_| "100000".parse().expect("a decimal"));
+        let second = 1_000_000_000;
+        let session = |n: i64| OpenInterval { open: Ts(n * second), close: Ts((n + 1) * second) };
+        spec.sessions =
+            if random.below(4) == 0 { Some(vec![session(0), session(2)]) } else { None };
+        instruments.push(spec);
+    }
+    let tenth = |random: &mut Random| Ratio(100_000_000 * (1 + random.range(9)));
+    Settings {
+        account: AccountSettings {
+            currency: "USD".to_owned(),
+            initial_capital: "100000".parse().expect("a decimal"),
+        },
+        instruments,
+        risk: RiskSettings {
+            max_position_pct: maybe(random, tenth),
+            exposure_basis: random.pick(&[
+                ExposureBasis::Notional,
+                ExposureBasis::Margin,
+                ExposureBasis::Price,
+                ExposureBasis::Risk,
+            ]),
+            max_positions: maybe(random, |_| 2),
+            max_drawdown_pct: maybe(random, tenth),
+            max_daily_loss_pct: maybe(random, tenth),
+            margin: random.below(2) == 0,
+            max_correlation: maybe(random, tenth),
+            correlation_action: random.pick(&[CorrelationAction::Warn, CorrelationAction::Refuse]),
+            correlation_window: 3,
+            sizing: random.pick(&[
+                Sizing::PercentEquity,
+                Sizing::PercentMargin,
+                Sizing::FixedRisk,
+                Sizing::Exact,
+            ]),
+            sizing_pct: tenth(random),
+            sizing_max_qty: maybe(random, |_| Qty(7)),
+        },
+        capacity: Capacity { orders: ORDERS, executions: 60, checkpoint_interval_slots: 500 },
+        refuse_old_time: random.below(2) == 0,
+        day_roll_ends_orders: random.below(2) == 0,
+        forward_market_data: random.below(2) == 0,
+    }
+}
+
+/// Folds and decides again beside the live engine.
+#[derive(Default)]
+struct Shadow {
+    replay: Replay,
+    redecide: Redecide,
+    kinds: BTreeSet<u8>,
+}
+
+impl Shadow {
+    fn follow(&mut self, slots: &[Slot]) {
+        for record_slots in records(slots) {
+            let record = Record::decode(record_slots).expect("the engine wrote it");
+            assert_eq!(record.slot_count(), record_slots.len(), "{record:?}");
+            let again = record.body.encode(record.head.seq, record.head.ts, record.head.flags);
+            assert_eq!(again.as_slice(), record_slots, "{record:?}");
+            self.kinds.insert(record.body.kind());
+            let folded = self.replay.next(record_slots);
+            folded.unwrap_or_else(|error| panic!("{error}: {record:?}"));
+            let decided = self.redecide.next(record_slots);
+            decided.unwrap_or_else(|error| panic!("{error}: {record:?}"));
+            if matches!(record.body, Body::Opening(_)) {
+                continue;
+            }
+            let state = self.replay.state().expect("the head is complete");
+            assert_eq!(state.seq(), record_slots[record_slots.len() - 1][0]);
+        }
+    }
+}
+
+fn run(seed: u64) -> BTreeSet<u8> {
+    let mut random = Random::new(seed);
+    let settings = settings(&mut random);
+    let liar = Liar { random: Random::new(seed ^ 1), executions: 1_000_000 };
+    let mut engine = TradeEngine::new(settings, liar);
+    let mut feeder = Feeder { random, next: 0, ts: 0, executions: 0 };
+    let mut shadow = Shadow::default();
+    shadow.follow(engine.log());
+    for _ in 0..INPUTS_PER_RUN {
+        let (ts, input) = feeder.next();
+        let range = engine.input_at(ts, &input).expect("no journal");
+        shadow.follow(&engine.log()[range]);
+        let live = engine.state().hash();
+        let folded = shadow.replay.state().expect("the head is complete").hash();
+        assert_eq!(folded, live, "folding gives another state after {input:?}");
+        assert_eq!(shadow.redecide.missing_slots(), 0);
+        assert_eq!(shadow.redecide.state().expect("as above").hash(), live);
+        sound(&engine);
+    }
+    shadow.kinds
+}
+
+/// What holds in every state, whatever was said.
+fn sound(engine: &TradeEngine<Liar>) {
+    let state = engine.state();
+    for order in state.orders().iter() {
+        assert!(order.leaves_qty().0 >= 0, "{order:?}");
+        assert!(order.cum_qty.0 >= 0, "{order:?}");
+        let leaves = order.leaves_qty().0;
+        assert!(leaves == 0 || leaves == order.order_qty.0 - order.cum_qty.0, "{order:?}");
+    }
+    // The running sums are what a walk over the orders gives.
+    for (index, book) in state.books().iter().enumerate() {
+        for side in [Side::Buy, Side::Sell] {
+            let of_book = |order: &&trade_engine::order::Order| {
+                order.instrument.index() == index && order.side == side
+            };
+            let open: i64 =
+                state.orders().iter().filter(of_book).map(|o| o.contribution().qty.0).sum();
+            assert_eq!(open, book.exposure.side(side).qty().0);
+        }
+    }
+    let account = state.account();
+    let realized: i128 =
+        state.books().iter().map(|book| book.position.net_realized().expect("in range").0).sum();
+    assert_eq!(realized, account.net_realized().0);
+    let sum = account.initial_capital().0 + realized + account.unrealized().0;
+    assert_eq!(account.equity().0, sum);
+}
+
+#[test]
+fn folding_every_prefix_gives_the_live_state_and_deciding_again_the_same_bytes() {
+    let mut kinds = BTreeSet::new();
+    for seed in runs(if cfg!(debug_assertions) { 60 } else { 400 }) {
+        println!("SEED={seed} RUNS=1 cargo test --test replay_prefix");
+        kinds.extend(run(seed));
+    }
+    // Every kind of input and event came up; that the sample is large enough is part of the test.
+    if std::env::var_os("SEED").is_none() {
+        use trade_engine::event::{Event, Opening};
+        let all = [Opening::KINDS, Input::KINDS, Event::KINDS].concat();
+        let missing: Vec<&str> = all
+            .iter()
+            .filter(|(kind, ..)| !kinds.contains(kind))
+            .map(|(_, name, _)| *name)
+            .collect();
+        assert!(missing.is_empty(), "never seen: {missing:?}");
+    }
+}
