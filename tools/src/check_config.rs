@@ -30,12 +30,7 @@ pub fn check_config(path: &Path) -> Result<String, ConfigError> {
 pub fn describe(config: &Config, now: Ts) -> Result<String, ConfigError> {
     let week_end = Ts(now.0.saturating_add(7 * DAY_NS));
     let settings = config.settings(None, now, week_end)?;
-    let mut text = String::new();
-    account(&mut text, config);
-    limits(&mut text, &settings);
-    sizing(&mut text, &settings);
-    broker(&mut text, &config.broker);
-    strategy(&mut text, &config.strategy);
+    let mut text = rules(config, &settings);
     runtime(&mut text, config);
     feed(&mut text, config);
     text.push_str("\ninstruments\n");
@@ -47,6 +42,17 @@ pub fn describe(config: &Config, now: Ts) -> Result<String, ConfigError> {
         sessions(&mut text, instrument);
     }
     Ok(text)
+}
+
+/// By which rules a run plays: account, limits, sizing, broker, strategy.
+pub fn rules(config: &Config, settings: &Settings) -> String {
+    let mut text = String::new();
+    account(&mut text, config);
+    limits(&mut text, settings);
+    sizing(&mut text, settings);
+    broker(&mut text, &config.broker);
+    strategy(&mut text, &config.strategy);
+    text
 }
 
 fn line(text: &mut String, name: &str, value: impl Display) {

@@ -153,7 +153,7 @@ pub fn run(args: &RunArgs) -> Result<(), RunError> {
     };
     let mut out = io::stdout().lock();
     if !args.json {
-        report::heading(&mut out, &config, &source, &bars)?;
+        report::heading(&mut out, (&config, &settings), &source, &bars)?;
     }
     let timeline = timeline(bars, &settings, &config, to)?;
     let outcome = play(&config, settings, timeline, pace, &dir)?;

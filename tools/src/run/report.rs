@@ -5,14 +5,14 @@ use crate::text::{Align, Table, time};
 use serde_json::{Value, json};
 use std::io::{self, Write};
 use std::path::Path;
-use trade_engine::config::{BrokerConfig, Config};
+use trade_engine::config::Config;
 use trade_engine::runtime::{Layout, Outcome, Percentiles, Stage};
-use trade_engine::settings::{ExposureBasis, RiskSettings, Sizing};
+use trade_engine::settings::Settings;
 
 /// What is played, and by which rules.
 pub(super) fn heading(
     out: &mut impl Write,
-    config: &Config,
+    (config, settings): (&Config, &Settings),
     source: &FeedSource,
     bars: &Feed,
 ) -> io::Result<()> {
@@ -22,59 +22,7 @@ pub(super) fn heading(
     for note in &bars.notes {
         writeln!(out, "{}", wrap(note))?;
     }
-    let BrokerConfig::Simulated(sim) = &config.broker;
-    let capital = crate::text::money(config.account.initial_capital);
-    writeln!(out, "\nSettings")?;
-    let mut table = Table::new(&[("", Align::Left), ("", Align::Left)]);
-    table.row(&["capital", &format!("{capital} {}", config.account.currency)]);
-    table.row(&["strategy", &format!("{:?}", config.strategy)]);
-    table.row(&["sizing", &sizing(&config.risk)]);
-    for (name, value) in limits(&config.risk) {
-        table.row(&[name, &value]);
-    }
-    let costs = format!(
-        "slippage {} of the price, commission {} a contract",
-        sim.slippage, sim.commission_per_contract
-    );
-    table.row(&["simulated broker", &costs]);
-    table.row(&["order release", &format!("{:?}", config.runtime.release)]);
-    table.write(out)?;
-    writeln!(out)
-}
-
-fn sizing(risk: &RiskSettings) -> String {
-    let pct = risk.sizing_pct;
-    let cap = risk.sizing_max_qty.map_or(String::new(), |qty| format!(", at most {qty} lots"));
-    let how = match risk.sizing {
-        Sizing::PercentEquity => format!("{pct} of equity x strength, by notional"),
-        Sizing::PercentMargin => format!("{pct} of equity x strength, by initial margin"),
-        Sizing::FixedRisk => format!("{pct} of equity lost if the stop is hit"),
-        Sizing::Exact => "the signal's own quantity".to_owned(),
-    };
-    format!("{how}{cap}")
-}
-
-fn limits(risk: &RiskSettings) -> Vec<(&'static str, String)> {
-    let or_off = |limit: Option<String>| limit.unwrap_or_else(|| "off".to_owned());
-    let basis = match risk.exposure_basis {
-        ExposureBasis::Notional => "notional",
-        ExposureBasis::Margin => "margin",
-        ExposureBasis::Price => "price",
-        ExposureBasis::Risk => "risk",
-    };
-    let position = risk.max_position_pct.map(|pct| format!("{pct} of equity by {basis}"));
-    let correlation = risk.max_correlation.map(|max| {
-        let action = format!("{:?}", risk.correlation_action).to_lowercase();
-        format!("{max} over {} bars: {action}", risk.correlation_window)
-    });
-    vec![
-        ("max position", or_off(position)),
-        ("max positions", or_off(risk.max_positions.map(|max| max.to_string()))),
-        ("max drawdown", or_off(risk.max_drawdown_pct.map(|pct| pct.to_string()))),
-        ("max daily loss", or_off(risk.max_daily_loss_pct.map(|pct| pct.to_string()))),
-        ("margin check", if risk.margin { "on".to_owned() } else { "off".to_owned() }),
-        ("max correlation", or_off(correlation)),
-    ]
+    writeln!(out, "\n{}", crate::check_config::rules(config, settings))
 }
 
 /// Breaks a note into lines of a terminal's width.
