@@ -77,10 +77,11 @@ fn events(engine: &mut TradeEngine<Silent>, input: &Input) -> Vec<Event> {
 }
 
 fn refused(events: &[Event]) -> Option<Code> {
-    events.iter().find_map(|event| match event {
-        Event::Refused { code, .. } => Some(*code),
-        _ => None,
-    })
+    events.iter().find_map(
+        |event| {
+            if let Event::Refused { code, .. } = event { Some(*code) } else { None }
+        },
+    )
 }
 
 #[test]
