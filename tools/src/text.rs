@@ -1,4 +1,5 @@
-//! Text for people: times, money, tables; and nothing from a log that could move a terminal's cursor.
+//! Text for people: times, money, tables; and nothing from a log that could move a terminal's
+//! cursor.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -211,7 +212,10 @@ mod tests {
         let mut line = Vec::new();
         let value = Value::String("\x1b\u{9b}\u{7f}\u{202e}é".to_owned());
         write_json(&mut line, &value).unwrap();
-        assert_eq!(String::from_utf8(line.clone()).unwrap(), "\"\\u001b\\u009b\\u007f\\u202eé\"\n");
+        assert_eq!(
+            String::from_utf8(line.clone()).unwrap(),
+            "\"\\u001b\\u009b\\u007f\\u202e\u{e9}\"\n"
+        );
         assert_eq!(serde_json::from_slice::<Value>(&line).unwrap(), value);
     }
 

@@ -211,8 +211,8 @@ struct Log {
     last_seq: u64,
 }
 
-/// Something of everything: fills, a cancel that comes too late, refusals of three kinds, words of a
-/// venue that would clear a screen, a halt, a fill for nobody's order, a day roll.
+/// Something of everything: fills, a cancel that comes too late, refusals of three kinds, words of
+/// a venue that would clear a screen, a halt, a fill for nobody's order, a day roll.
 fn story() -> Script {
     let mut script = Script::new(settings());
     script.mark(ES, "4500");

@@ -112,8 +112,8 @@ pub(super) fn tell(
     let working = |side: Side| book.spec.qty_text(book.exposure.side(side).qty());
     writeln!(
         out,
-        "    risk, on the state just before: equity {} {}, position {} {}, working buys {}, working \
-         sells {}",
+        "    risk, on the state just before: equity {} {}, position {} {}, working buys {}, \
+         working sells {}",
         state.account().equity(),
         clean(&state.settings().account.currency),
         book.spec.qty_text(book.position.qty),

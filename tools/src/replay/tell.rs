@@ -59,8 +59,8 @@ impl Teller<'_> {
                 let mark = self.state.mark(instrument);
                 let by = if asked.is_some() { "the signal's" } else { "the mark" };
                 format!(
-                    "signal: {} {}, strength {strength}, price at decision {} ({by}), mark {}, stop \
-                     {}",
+                    "signal: {} {}, strength {strength}, price at decision {} ({by}), mark {}, \
+                     stop {}",
                     side.name(),
                     self.symbol(instrument, id),
                     price(asked.or(mark)),
