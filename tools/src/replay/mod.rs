@@ -29,8 +29,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Checks every checksum, the state at every checkpoint, and that deciding again from the
-    /// inputs gives the same events, byte for byte. Exit status: 0 whole (a torn tail after a crash is
-    /// normal and said), 1 damaged or diverged, 2 no log.
+    /// inputs gives the same events, byte for byte. Exit status: 0 whole (a torn tail after a crash
+    /// is normal and said), 1 damaged or diverged, 2 no log.
     Verify {
         /// The log's directory.
         dir: PathBuf,
