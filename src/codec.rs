@@ -213,6 +213,25 @@ pub enum Shown {
     Text(String),
 }
 
+/// As a person reads it without the tables that names come from.
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("none"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Number(value) => write!(f, "{value}"),
+            Self::Decimal(text) => f.write_str(text),
+            Self::Name(name) => f.write_str(name),
+            Self::Id(id) if id.source() == 0 => write!(f, "{}", id.counter()),
+            Self::Id(id) => write!(f, "{}-{}", id.source(), id.counter()),
+            Self::Time(ts) => write!(f, "{}ns", ts.0),
+            Self::Hex(value) => write!(f, "{value:x}"),
+            Self::Instrument(id) => write!(f, "#{}", id.0),
+            Self::Text(text) => write!(f, "{text:?}"),
+        }
+    }
+}
+
 /// A field of a record: how many bytes it takes, how it goes in and comes out, how it is shown.
 pub trait Field: Sized {
     /// Bytes in the payload.
@@ -577,6 +596,20 @@ macro_rules! record_kinds {
                     } )*
                 }
                 let _ = show;
+            }
+        }
+
+        /// The kind and its fields, for a person.
+        impl std::fmt::Display for $Enum {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(self.name())?;
+                let mut outcome = Ok(());
+                self.show(&mut |name, shown| {
+                    if shown != $crate::codec::Shown::Null && outcome.is_ok() {
+                        outcome = write!(f, " {name}={shown}");
+                    }
+                });
+                outcome
             }
         }
 

@@ -301,7 +301,8 @@ const fn wrong_field(problem: InstrumentError) -> &'static str {
     }
 }
 
-fn check_name(key: &str, text: &str) -> Result<(), ContractError> {
+/// A name as people and logs write it.
+pub(crate) fn check_name(key: &str, text: &str) -> Result<(), ContractError> {
     let printable = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_graphic());
     if printable {
         return Ok(());
@@ -364,7 +365,7 @@ fn in_order<T: PartialOrd>(
 }
 
 /// `HH:MM` or `HH:MM:SS`, nothing else: the library reads more forms than a person should have to.
-fn time(key: &str, text: &str) -> Result<Time, ContractError> {
+pub(crate) fn time(key: &str, text: &str) -> Result<Time, ContractError> {
     let parsed: Option<Time> = text.parse().ok();
     parsed
         .filter(|time| {

@@ -214,11 +214,16 @@ impl<B: Broker> TradeEngine<B> {
             .map(|slots| Record::decode(slots).expect("the engine wrote it"))
     }
 
-    /// Everything that happened to an order, in order.
+    /// Everything that happened to an order, in order, and what became of the position.
     pub fn events(&self, order: ClOrdId) -> impl Iterator<Item = Event> {
-        self.records(0..self.log.len()).filter_map(move |record| match record.body {
-            Body::Event(event) if record.body.concerns(order) => Some(event),
-            Body::Event(_) | Body::Input(..) | Body::Opening(_) => None,
+        let mut traded = false;
+        self.records(0..self.log.len()).filter_map(move |record| {
+            let Body::Event(event) = record.body else { return None };
+            // A trade's position is the record behind it.
+            let follows = traded && matches!(event, Event::Position { .. });
+            let concerns = record.body.concerns(order);
+            traded = concerns && matches!(event, Event::Traded { .. });
+            (concerns || follows).then_some(event)
         })
     }
 

@@ -41,6 +41,9 @@ pub const EXECUTIONS_RESERVE: usize = 1 << 12;
 pub const STRATEGIES_MAX: usize = 64;
 /// Feeders of inputs, each with its own run of order ids.
 pub const SOURCES_MAX: usize = 8;
+/// Bar closes that a correlation is measured over, at least: two returns are the fewest that can
+/// differ.
+pub const CORRELATION_WINDOW_MIN: usize = 3;
 /// Bar closes that a correlation is measured over, at most.
 pub const CORRELATION_WINDOW_MAX: usize = 64;
 /// Instruments that one order's correlation warnings name; the first ones in the table's order.
@@ -59,13 +62,24 @@ pub const SWEEP_ORDERS_MAX: usize = 32;
 pub const SLOTS_PER_INPUT_MAX: usize = 256;
 /// Slots of the event ring between the engine and the journal thread.
 pub const EVENT_RING_SLOTS: usize = 16_384;
+/// Smallest event ring that can be configured: a few inputs' worth, so that intake need not stop
+/// after each.
+pub const EVENT_RING_SLOTS_MIN: usize = 8 * SLOTS_PER_INPUT_MAX;
+/// Largest event ring that can be configured: 64 MiB.
+pub const EVENT_RING_SLOTS_MAX: usize = 1 << 20;
 /// Slots between two checkpoints.
 pub const CHECKPOINT_INTERVAL_SLOTS: u64 = 8_192;
+/// Fewest that can be configured: a checkpoint hashes all of the state.
+pub const CHECKPOINT_INTERVAL_SLOTS_MIN: u64 = SLOTS_PER_INPUT_MAX as u64;
+/// Most: a sequence number and an interval never leave 64 bits.
+pub const CHECKPOINT_INTERVAL_SLOTS_MAX: u64 = 1 << 40;
 
 /// Bytes of a log segment.
 pub const SEGMENT_SIZE: u64 = 64 << 20;
 /// Smallest segment that can be configured: one header page and room for a few groups.
 pub const SEGMENT_SIZE_MIN: u64 = 64 << 10;
+/// Largest segment that can be configured; it is allocated at once, and mapped.
+pub const SEGMENT_SIZE_MAX: u64 = 64 << 30;
 
 const _: () = {
     // Every product price x lot value x quantity that an instrument allows stays in NOTIONAL_MAX;
@@ -78,7 +92,11 @@ const _: () = {
     assert!(EXECUTIONS_RESERVE < EXECUTIONS_MAX);
     // A sweep's turn: two records of at most three slots for each order, and the group's own.
     assert!(SWEEP_ORDERS_MAX * 6 + 32 <= SLOTS_PER_INPUT_MAX);
-    assert!(SLOTS_PER_INPUT_MAX * 4 <= EVENT_RING_SLOTS);
+    assert!(EVENT_RING_SLOTS_MIN <= EVENT_RING_SLOTS);
+    assert!(EVENT_RING_SLOTS <= EVENT_RING_SLOTS_MAX);
+    assert!(CHECKPOINT_INTERVAL_SLOTS_MIN <= CHECKPOINT_INTERVAL_SLOTS);
+    assert!(SEGMENT_SIZE.is_multiple_of(SEGMENT_SIZE_MIN));
+    assert!(CORRELATION_WINDOW_MIN <= CORRELATION_WINDOW_MAX);
     assert!(ORDERS_MAX < u32::MAX as usize);
     assert!(INSTRUMENTS_MAX < u16::MAX as usize);
 };

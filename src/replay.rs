@@ -4,7 +4,7 @@
 use crate::codec::{FLAG_CLAMPED, Slot};
 use crate::config::canonical;
 use crate::engine::{Diverged, Engine, Outbound, Output, State, apply};
-use crate::event::{Body, DECIDE_VERSION, Opening, Record};
+use crate::event::{Body, DECIDE_VERSION, FORMAT_VERSION, Opening, Record};
 use crate::journal::layout::content;
 use std::fmt;
 
@@ -25,6 +25,11 @@ pub enum ReplayError {
         seq: u64,
         /// What is wrong.
         what: String,
+    },
+    /// The records are of another version of the format.
+    Version {
+        /// As the head says.
+        found: u32,
     },
     /// A record does not follow from the state before it.
     Diverged(Diverged),
@@ -51,6 +56,9 @@ impl fmt::Display for ReplayError {
                 write!(f, "record {seq}: kind {kind} is none that this version writes so")
             }
             Self::Head { seq, what } => write!(f, "record {seq}, in the log's head: {what}"),
+            Self::Version { found } => {
+                write!(f, "records of format version {found}, expected {FORMAT_VERSION}")
+            }
             Self::Diverged(diverged) => write!(f, "{diverged}"),
             Self::Decided { seq, logged, decided } => write!(
                 f,
@@ -106,7 +114,12 @@ impl Replay {
         let seq = record.head.seq;
         let wrong = |what: &str| ReplayError::Head { seq, what: what.to_owned() };
         match record.body {
-            Body::Opening(genesis @ Opening::Genesis { .. }) if self.head.genesis.is_none() => {
+            Body::Opening(genesis @ Opening::Genesis { format_version, .. })
+                if self.head.genesis.is_none() =>
+            {
+                if format_version != FORMAT_VERSION {
+                    return Err(ReplayError::Version { found: format_version });
+                }
                 self.head.genesis = Some(genesis);
                 self.head.records.push(*record);
             }

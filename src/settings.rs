@@ -28,6 +28,19 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// A dollar account, these instruments, every limit off, everything else as it is by default.
+    pub fn new(initial_capital: Money, instruments: Vec<Instrument>) -> Self {
+        Self {
+            account: AccountSettings { currency: "USD".to_owned(), initial_capital },
+            instruments,
+            risk: RiskSettings::OFF,
+            capacity: Capacity::default(),
+            refuse_old_time: false,
+            day_roll_ends_orders: true,
+            forward_market_data: true,
+        }
+    }
+
     /// The instrument with this symbol.
     pub fn instrument(&self, symbol: &str) -> Option<InstrumentId> {
         let index = self.instruments.iter().position(|i| i.symbol == symbol)?;

@@ -259,6 +259,9 @@ decimal_i64!(Ratio, PRICE_DECIMALS);
 decimal_i64!(Qty, 0);
 
 impl Price {
+    /// One whole unit of the quote currency.
+    pub const ONE: Self = Self(crate::limits::PRICE_SCALE);
+
     /// How far apart two prices are, never negative. `None` past the end of `i64`.
     pub fn distance(self, other: Self) -> Option<Self> {
         i64::try_from(self.0.abs_diff(other.0)).ok().map(Self)
@@ -312,10 +315,13 @@ impl Money {
 
     /// `self x ratio`, cut towards zero to 1e-18; `None` past the end of `i128`.
     pub fn checked_scale(self, ratio: Ratio) -> Option<Self> {
-        // Split, so that a balance times a ratio near one does not overflow on the way.
-        let one = i128::from(Ratio::ONE.0);
+        let (one, ratio) = (i128::from(Ratio::ONE.0), i128::from(ratio.0));
+        if let Some(product) = self.0.checked_mul(ratio) {
+            return Some(Self(product / one));
+        }
+        // Split, so that a balance times a ratio near one does not overflow on the way. The same
+        // result, for three divisions instead of one.
         let (whole, rest) = (self.0 / one, self.0 % one);
-        let ratio = i128::from(ratio.0);
         whole.checked_mul(ratio)?.checked_add(rest * ratio / one).map(Self)
     }
 

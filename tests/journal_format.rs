@@ -1,6 +1,5 @@
 //! The log's format: golden bytes, sizes, round trips, and the one writer's manners.
 
-#[allow(dead_code)]
 #[path = "common/log.rs"]
 mod log;
 

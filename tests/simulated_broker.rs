@@ -122,6 +122,7 @@ fn order(name: &str, words: &[&str]) -> NewOrder {
         price: limit,
         stop_price: stop,
         expire_at: until,
+        shrink_only: false,
     }
 }
 
@@ -779,6 +780,7 @@ fn any_message() -> impl Strategy<Value = Message> {
                 price: ord_type.has_limit().then_some(limit),
                 stop_price: ord_type.has_stop().then_some(stop),
                 expire_at: (tif == Tif::Gtd).then_some(at(qty * 10)),
+                shrink_only: false,
             })
         });
     let request = ClOrdId::new(1, 1);

@@ -153,6 +153,7 @@ impl SimSettings {
 ///     price: None,
 ///     stop_price: None,
 ///     expire_at: None,
+///     shrink_only: false,
 /// };
 /// venue.on_message(Ts(2), &Message::New(order), &mut reports);
 ///

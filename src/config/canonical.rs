@@ -2,6 +2,7 @@
 //! every session as an interval of time, so that reading a log needs no zone database and no file.
 
 use crate::instrument::{Instrument, OpenInterval};
+use crate::limits;
 use crate::settings::{
     AccountSettings, Capacity, CorrelationAction, ExposureBasis, RiskSettings, Settings, Sizing,
 };
@@ -160,12 +161,17 @@ fn read_option<T: FromStr<Err = DecimalError>>(
 /// # Errors
 /// Names the key that cannot be read, or the bound that a figure breaks.
 pub fn read(text: &str) -> Result<Settings, CanonicalError> {
-    let text: Text = toml::from_str(text).map_err(|error| CanonicalError(error.to_string()))?;
+    let text: Text = toml::from_str(text).map_err(|error| {
+        // Its own form has several lines, with the text drawn below.
+        CanonicalError(error.message().replace('\n', " "))
+    })?;
     let Text { account, capacity, risk, .. } = &text;
-    let bounded = (1..=crate::limits::ORDERS_MAX).contains(&capacity.orders)
-        && (1..=crate::limits::EXECUTIONS_MAX).contains(&capacity.executions)
-        && (2..=crate::limits::CORRELATION_WINDOW_MAX).contains(&risk.correlation_window)
-        && text.instruments.len() <= crate::limits::INSTRUMENTS_MAX;
+    let window = limits::CORRELATION_WINDOW_MIN..=limits::CORRELATION_WINDOW_MAX;
+    let bounded = (1..=limits::ORDERS_MAX).contains(&capacity.orders)
+        && (1..=limits::EXECUTIONS_MAX).contains(&capacity.executions)
+        && capacity.checkpoint_interval_slots <= limits::CHECKPOINT_INTERVAL_SLOTS_MAX
+        && window.contains(&risk.correlation_window)
+        && text.instruments.len() <= limits::INSTRUMENTS_MAX;
     if !bounded {
         return Err(CanonicalError("a capacity is out of bounds".to_owned()));
     }

@@ -7,7 +7,7 @@ use crate::codec::FLAG_CLAMPED;
 use crate::event::{Body, Event, Record};
 use crate::input::Input;
 use crate::instrument::InstrumentId;
-use crate::limits::PRICE_MAX;
+use crate::limits::{PRICE_MAX, QTY_MAX};
 use crate::order::{
     Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind,
     Requests, Tif,
@@ -117,7 +117,7 @@ impl State {
             Event::Denied { order, reason } => self.transition(order, OrderEvent::Deny, |order| {
                 order.reason = Some(reason);
             }),
-            Event::Passed { order } => self.transition(order, OrderEvent::Pass, |_| {}),
+            Event::Passed { order } => self.pass(order),
             Event::Submitted { order } => self.transition(order, OrderEvent::Submit, |_| {}),
             Event::Received { order } => self.flag(order, Flags::RECEIVED),
             Event::Accepted { order, late } => self.accept(order, late),
@@ -155,9 +155,7 @@ impl State {
                 if same { Ok(()) } else { Err("the position is another") }
             }
             Event::PositionOpened { instrument, qty, open_cost } => {
-                self.reprice(instrument, |book| {
-                    book.position = Position { qty, open_cost, ..Position::default() };
-                })
+                self.open_position(instrument, qty, open_cost)
             }
             Event::Unassigned { order, instrument, side } => {
                 let order = unassigned(order, instrument, side, self.ts);
@@ -260,6 +258,26 @@ impl State {
         })
     }
 
+    /// What risk let through has a quantity that the sums of exposure can hold.
+    fn pass(&mut self, id: ClOrdId) -> Applied {
+        let order = self.orders.get(id).ok_or(NO_ORDER)?;
+        if !(1..=QTY_MAX).contains(&order.order_qty.0) {
+            return Err("the quantity is out of bounds");
+        }
+        self.transition(id, OrderEvent::Pass, |_| {})
+    }
+
+    fn open_position(&mut self, instrument: InstrumentId, qty: Qty, open_cost: Money) -> Applied {
+        let book = self.book(instrument).ok_or(NO_INSTRUMENT)?;
+        let fits = qty.0.unsigned_abs() <= book.qty_limit.0.unsigned_abs();
+        if !fits || Money::ZERO.checked_add(open_cost).is_none() {
+            return Err("the position leaves its range");
+        }
+        self.reprice(instrument, |book| {
+            book.position = Position { qty, open_cost, ..Position::default() };
+        })
+    }
+
     fn flag(&mut self, id: ClOrdId, flag: Flags) -> Applied {
         self.update(id, |order| {
             order.flags = order.flags.with(flag);
@@ -308,6 +326,9 @@ impl State {
             unreachable!("the caller matched it")
         };
         self.end_request(order, request)?;
+        if order_qty.0 < 0 {
+            return Err("the quantity is out of bounds");
+        }
         self.update(order, |order| {
             let ended = order.state.is_final() && order.state != OrderState::Filled;
             if !ended {
@@ -415,6 +436,9 @@ pub(super) fn amendment(order_qty: Qty, cum_qty: Qty) -> OrderEvent {
 
 /// Books a trade to its order. The quantities settle first; then the table decides.
 fn fill(order: &mut Order, last_qty: Qty, last_px: Price) -> Applied {
+    if last_qty.0 <= 0 {
+        return Err("a trade of no quantity");
+    }
     let value = i128::from(last_px.0) * i128::from(last_qty.0);
     let cum_qty = order.cum_qty.checked_add(last_qty).ok_or("the order leaves its range")?;
     order.cum_value =

@@ -135,6 +135,11 @@ impl State {
         id != ClOrdId::NONE && grows && self.orders.get(id).is_none()
     }
 
+    /// Whether a feeder may use an id: a new one, and not of the engine's own.
+    pub fn is_open_id(&self, id: ClOrdId) -> bool {
+        id.source() != usize::from(OWN_SOURCE) && self.is_new_id(id)
+    }
+
     /// The engine's next own request id.
     pub fn next_own_id(&self) -> ClOrdId {
         ClOrdId::new(OWN_SOURCE, self.last_ids[OWN_SOURCE as usize].counter() + 1)

@@ -35,7 +35,7 @@ pub(super) struct LogDir {
     /// The directory itself, to sync its entries.
     handle: File,
     /// Held, never read.
-    _lock: File,
+    lock: File,
 }
 
 impl LogDir {
@@ -92,7 +92,7 @@ impl LogDir {
         }
         check_file(&lock_path)?;
         let handle = File::open(path).map_err(|source| io_error(path, "open", source))?;
-        Ok(Self { path: path.to_owned(), handle, _lock: lock })
+        Ok(Self { path: path.to_owned(), handle, lock })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -141,6 +141,14 @@ impl LogDir {
     /// Puts names made, changed or removed on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
         self.handle.sync_all()
+    }
+}
+
+impl Drop for LogDir {
+    /// Closing alone would not do: a child process that another thread is just starting holds a
+    /// copy of every open file until it runs its program, and with it the lock.
+    fn drop(&mut self) {
+        let _ = self.lock.unlock();
     }
 }
 

@@ -380,7 +380,7 @@ impl SegmentHeader {
     ///
     /// # Errors
     ///
-    /// [`Fault::Magic`], [`Fault::Version`], [`Fault::Crc`], [`Fault::Header`], asked in this order,
+    /// [`Fault::Magic`], [`Fault::Version`], [`Fault::Crc`], [`Fault::Header`], in this order,
     /// because another version may keep its checksum elsewhere.
     pub fn decode(words: &Slot) -> Result<(Self, u32), Fault> {
         let [magic, versions, segment_id, epoch, segment_size, first_seq, prev, last] = *words;

@@ -4,23 +4,28 @@
 //! - [`layout`]: the format on one page;
 //! - `crc`: the checksum chain; `map`: the mapped segment, the only `unsafe`;
 //! - `dir`: lock, permissions, files; `synced`: the durable mark;
-//! - [`Journal`]: the one writer; [`LogReader`]: any number of readers;
+//! - [`Journal`]: the one writer;
+//! - [`LogReader`]: any number of readers; `decode`: its pure core, [`decode_next`]; `survey`: what
+//!   lies behind the end;
 //! - [`recover`]: after a crash, by the table in [`verdict`].
 
 mod crc;
+mod decode;
 mod dir;
 mod error;
 pub mod layout;
 mod map;
 mod reader;
 mod recovery;
+mod survey;
 mod synced;
 pub mod verdict;
 mod writer;
 
+pub use decode::{Chain, Decoded, decode_next};
 pub use dir::is_log;
 pub use error::{JournalError, ReadError};
 pub use layout::{Fault, Mark, Position, SegmentHeader, Slot};
-pub use reader::{Chain, Decoded, LogEnd, LogReader, Tail, decode_next};
+pub use reader::{LogEnd, LogReader, Tail};
 pub use recovery::{Cut, Recovery, recover};
 pub use writer::{Journal, JournalOptions};

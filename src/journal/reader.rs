@@ -1,15 +1,16 @@
-//! The reader: bytes to whole records, every link of the chain checked. Plain reads into one bounded
-//! buffer, never a map: a log is a stranger's file, and a truncated one must give an error, not a
-//! SIGBUS. Never writes.
+//! The reader: files to whole records, every link of the chain checked. Plain reads into one
+//! bounded buffer, never a map: a log is a stranger's file, and a truncated one must give an error,
+//! not a SIGBUS. Never writes.
 #![forbid(unsafe_code)]
 
-use crate::journal::crc;
+use crate::journal::decode::{Chain, Decoded, decode_next};
 use crate::journal::dir::open_plain;
 use crate::journal::error::ReadError;
 use crate::journal::layout::{
-    self, FLAG_END, FLAGS_ALL, Fault, HEADER_SIZE, KIND_MARK, Mark, Position, SEGMENT_ID_FIRST,
-    SLOT_BYTES, SegmentHeader, Slot, segment_id_of, segment_name,
+    self, FLAG_END, Fault, HEADER_SIZE, Mark, Position, SEGMENT_ID_FIRST, SLOT_BYTES,
+    SegmentHeader, Slot, segment_id_of, segment_name,
 };
+use crate::journal::survey::{Survey, best};
 use crate::journal::synced::read_mark;
 use crate::journal::verdict::{MarkSource, Place, Rest, Verdict, verdict};
 use crate::limits::{SLOT_SIZE, SLOTS_PER_RECORD_MAX};
@@ -21,102 +22,6 @@ use std::path::{Path, PathBuf};
 
 /// Bytes read at once: 1,024 slots.
 const BUFFER_SIZE: usize = 64 << 10;
-
-/// Where the chain stands: all that is needed to judge the next slot.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chain {
-    /// Sequence number of the last slot.
-    pub last_seq: u64,
-    /// Stored checksum of the last slot, or of the segment's header before the first.
-    pub last_crc: u32,
-}
-
-/// What stands at the front of some bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Decoded {
-    /// A record; its slots are in the buffer handed in, as the writer was given them plus checksum.
-    Record(Chain),
-    /// A mark slot of the journal.
-    Mark(Chain, Mark),
-}
-
-/// Decodes the record or mark at the front of `bytes`, which continue `chain`. Pure.
-///
-/// `record` is cleared first. Bytes behind the record are not looked at. Fewer than 64 bytes are no
-/// slot: the end of a segment.
-///
-/// # Errors
-///
-/// [`Fault::Empty`] for zeros or nothing; what else is wrong with the first bad slot; and
-/// [`Fault::Incomplete`] if the record's later slots are not all there.
-pub fn decode_next(
-    bytes: &[u8],
-    chain: Chain,
-    record: &mut ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
-) -> Result<Decoded, Fault> {
-    record.clear();
-    let (first, mut chain) = decode_slot(bytes, chain)?;
-    if layout::kind(&first) == KIND_MARK {
-        return Ok(Decoded::Mark(chain, Mark::from_words(&first)));
-    }
-    let unknown =
-        |slot: &Slot| Fault::Unknown { kind: layout::kind(slot), flags: layout::flags(slot) };
-    let mut left = layout::left(&first);
-    if layout::is_cont(&first) || usize::from(left) + 1 > SLOTS_PER_RECORD_MAX {
-        return Err(unknown(&first));
-    }
-    record.push(handed_out(&first));
-    while left > 0 {
-        let rest = &bytes[record.len() * SLOT_SIZE..];
-        let (slot, next) = match decode_slot(rest, chain) {
-            Err(Fault::Empty) => return Err(Fault::Incomplete { missing: left }),
-            other => other?,
-        };
-        if !layout::is_cont(&slot)
-            || layout::kind(&slot) != layout::kind(&first)
-            || layout::aux(&slot) != layout::aux(&first)
-            || layout::left(&slot) != left - 1
-        {
-            return Err(unknown(&slot));
-        }
-        record.push(handed_out(&slot));
-        chain = next;
-        left -= 1;
-    }
-    Ok(Decoded::Record(chain))
-}
-
-/// Checks one slot by itself and against its predecessor.
-fn decode_slot(bytes: &[u8], chain: Chain) -> Result<(Slot, Chain), Fault> {
-    let Some(bytes) = bytes.first_chunk::<SLOT_SIZE>() else { return Err(Fault::Empty) };
-    let slot = layout::from_bytes(bytes);
-    let (found, expected) = (layout::crc(&slot), crc::chained(&slot, chain.last_crc));
-    // Zeros first: one link in 2^32 is such that zeros would pass the checksum.
-    if slot == [0; 8] {
-        return Err(Fault::Empty);
-    }
-    if found != expected {
-        return Err(Fault::Crc { found, expected });
-    }
-    let (kind, flags) = (layout::kind(&slot), layout::flags(&slot));
-    let is_mark = kind == KIND_MARK;
-    let is_bare_mark =
-        flags == 0 && layout::left(&slot) == 0 && layout::aux(&slot) == 0 && slot[6] == 0;
-    if kind == 0 || flags & !FLAGS_ALL != 0 || (is_mark && !is_bare_mark) {
-        return Err(Fault::Unknown { kind, flags });
-    }
-    let due = if is_mark { Some(chain.last_seq) } else { chain.last_seq.checked_add(1) };
-    if Some(layout::seq(&slot)) != due {
-        let expected = due.unwrap_or(chain.last_seq);
-        return Err(Fault::Seq { found: layout::seq(&slot), expected });
-    }
-    Ok((slot, Chain { last_seq: layout::seq(&slot), last_crc: found }))
-}
-
-/// The slot as the writer was given it, plus its checksum.
-fn handed_out(slot: &Slot) -> Slot {
-    layout::with_crc(&layout::content(slot), layout::crc(slot))
-}
 
 /// How a log ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -405,8 +310,8 @@ impl LogReader {
     }
 
     fn take_up(&mut self, next: OpenSegment) -> Result<Step, ReadError> {
-        let (found, expected) = (next.header.first_seq, self.chain.last_seq + 1);
-        if found != expected || next.header.prev_crc != self.chain.last_crc {
+        if !self.is_taken_up_by(&next.header) {
+            let (found, expected) = (next.header.first_seq, self.chain.last_seq + 1);
             return self.stop_at(self.position(), Fault::Link { found, expected });
         }
         if next.header.epoch < self.segment.header.epoch {
@@ -482,12 +387,26 @@ impl LogReader {
         Ok(is_later && open_file(&self.dir.join(segment_name(id)))?.is_none())
     }
 
+    /// Whether a writer has gone on since the last `None`: the record that was missing is there, or
+    /// it did not fit and the next segment, which was not there, takes up the chain.
     fn has_grown(&mut self) -> Result<bool, ReadError> {
         self.window.forget();
         let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
-        let grown = decode_next(bytes, self.chain, &mut self.record).is_ok();
+        let decoded = decode_next(bytes, self.chain, &mut self.record);
         self.window.forget();
-        Ok(grown)
+        let stopped_at_zeros = matches!(self.stop, Some((_, Fault::Empty)));
+        if decoded != Err(Fault::Empty) || !stopped_at_zeros {
+            return Ok(decoded.is_ok());
+        }
+        let next_id = self.segment.header.segment_id + 1;
+        let path = self.dir.join(segment_name(next_id));
+        let Some(file) = open_file(&path)? else { return Ok(false) };
+        let next = read_header(file, &path, next_id)?;
+        Ok(next.is_ok_and(|next| self.is_taken_up_by(&next.header)))
+    }
+
+    fn is_taken_up_by(&self, next: &SegmentHeader) -> bool {
+        next.first_seq == self.chain.last_seq + 1 && next.prev_crc == self.chain.last_crc
     }
 
     /// What lies from `at` to the end of the last file.
@@ -534,64 +453,6 @@ impl LogReader {
     }
 }
 
-/// What lies behind the last whole record.
-#[derive(Clone, Copy, Debug, Default)]
-struct Survey {
-    /// Bytes up to the last that is not zero.
-    bytes: u64,
-    valid_slots: u64,
-    log_mark: Option<Mark>,
-    short: Option<Fault>,
-    later_segments: bool,
-}
-
-impl Survey {
-    fn rest(&self) -> Rest {
-        if self.bytes == 0 && self.short.is_none() && !self.later_segments {
-            Rest::Zeros
-        } else {
-            Rest::Bytes
-        }
-    }
-
-    /// "Nothing but zeros" is no reason to cut: what lies behind the zeros, or is missing, is.
-    fn better_fault(&self, fault: Fault) -> Fault {
-        match self.short {
-            Some(short) if fault == Fault::Empty => short,
-            _ if fault == Fault::Empty => Fault::Stray,
-            _ => fault,
-        }
-    }
-
-    fn add(&mut self, other: Self) {
-        self.bytes += other.bytes;
-        self.valid_slots += other.valid_slots;
-        self.log_mark = best(self.log_mark, other.log_mark);
-    }
-
-    /// Looks at the slots of one buffer, which begins `start` bytes behind the survey's first.
-    fn scan(&mut self, bytes: &[u8], start: u64, prev_crc: &mut u32) {
-        let mut end = start;
-        for chunk in bytes.chunks(SLOT_SIZE) {
-            end += SLOT_BYTES;
-            if chunk.iter().all(|byte| *byte == 0) {
-                *prev_crc = 0;
-                continue;
-            }
-            self.bytes = end;
-            let Some(chunk) = chunk.first_chunk::<SLOT_SIZE>() else { continue };
-            let slot = layout::from_bytes(chunk);
-            let fits = layout::crc(&slot) == crc::chained(&slot, *prev_crc);
-            *prev_crc = layout::crc(&slot);
-            if fits && layout::kind(&slot) == KIND_MARK {
-                self.log_mark = best(self.log_mark, Some(Mark::from_words(&slot)));
-            } else if fits && layout::kind(&slot) != 0 {
-                self.valid_slots += 1;
-            }
-        }
-    }
-}
-
 impl Window {
     /// The bytes of `segment` from `offset` on: as many as are in memory, at least a record if the
     /// segment has so many. Bytes that the file lacks are zeros.
@@ -624,15 +485,6 @@ impl Window {
 
     fn forget(&mut self) {
         self.len = 0;
-    }
-}
-
-/// The mark that covers more.
-fn best(one: Option<Mark>, other: Option<Mark>) -> Option<Mark> {
-    match (one, other) {
-        (Some(one), Some(other)) if other.position > one.position => Some(other),
-        (Some(one), _) => Some(one),
-        (None, other) => other,
     }
 }
 

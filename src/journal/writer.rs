@@ -1,5 +1,5 @@
-//! The writer: seals records into the chain, stores them in the mapped segment, moves on to the next
-//! segment, syncs. Between two segments an append makes no system call and never allocates.
+//! The writer: seals records into the chain, stores them in the mapped segment, moves on to the
+//! next segment, syncs. Between two segments an append makes no system call and never allocates.
 
 use crate::journal::dir::{LogDir, allocate, io_error, release_tail};
 use crate::journal::error::JournalError;

@@ -29,6 +29,8 @@ pub struct OrderBook {
     /// Orders that had ended, oldest first. One that was opened again since is passed over.
     finished: VecDeque<SlotKey>,
     ids: IdTable,
+    /// Slots that have ever held an order: low ones are used first, so a walk ends early.
+    used: usize,
 }
 
 impl OrderBook {
@@ -42,6 +44,7 @@ impl OrderBook {
             free: (0..count).rev().collect(),
             finished: VecDeque::with_capacity(orders_max),
             ids: IdTable::new(orders_max),
+            used: 0,
         }
     }
 
@@ -60,9 +63,9 @@ impl OrderBook {
         self.free.is_empty()
     }
 
-    /// Slots in all: the bound of a walk with [`OrderBook::at`].
-    pub fn capacity(&self) -> usize {
-        self.slots.len()
+    /// Slots that have ever held an order: the bound of a walk with [`OrderBook::at`].
+    pub fn used(&self) -> usize {
+        self.used
     }
 
     /// The order in a slot, by place.
@@ -97,11 +100,11 @@ impl OrderBook {
         self.slots.iter().filter_map(|slot| slot.order.as_ref())
     }
 
-    /// Puts an order in. Returns `false`, with nothing changed, if there is no free slot or the id is
-    /// held already.
+    /// Puts an order in. Returns `false`, with nothing changed, if there is no free slot, the id is
+    /// none, or it is held already.
     #[must_use]
     pub(crate) fn insert(&mut self, order: Order) -> bool {
-        if self.ids.get(order.id).is_some() {
+        if order.id == ClOrdId::NONE || self.ids.get(order.id).is_some() {
             return false;
         }
         let Some(index) = self.free.pop() else { return false };
@@ -110,6 +113,7 @@ impl OrderBook {
         assert!(slot.order.is_none());
         slot.order = Some(order);
         slot.queued = false;
+        self.used = self.used.max(index as usize + 1);
         true
     }
 

@@ -17,7 +17,7 @@
 
 use crate::digest::Digest;
 use crate::instrument::InstrumentId;
-use crate::limits::{CORRELATION_WINDOW_MAX, PRICE_SCALE};
+use crate::limits::{CORRELATION_WINDOW_MAX, CORRELATION_WINDOW_MIN, PRICE_SCALE};
 use crate::units::{Price, Ratio, Ts, cmp_products};
 use std::cmp::Ordering;
 
@@ -99,10 +99,9 @@ impl Correlations {
     /// Room for so many instruments and a window of so many closes; the last memory it takes.
     ///
     /// # Panics
-    /// If the window is not in `3..=`[`CORRELATION_WINDOW_MAX`]: two returns are the fewest that can
-    /// differ.
+    /// If the window is not in [`CORRELATION_WINDOW_MIN`]`..=`[`CORRELATION_WINDOW_MAX`].
     pub fn new(instruments: usize, window: usize) -> Self {
-        assert!(window >= 3);
+        assert!(window >= CORRELATION_WINDOW_MIN);
         assert!(window <= CORRELATION_WINDOW_MAX);
         Self {
             window,

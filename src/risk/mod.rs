@@ -12,8 +12,8 @@ pub mod view;
 
 pub use correlation::Correlations;
 pub use exposure::Exposure;
-pub use rules::check;
+pub use rules::{check, outcomes};
 pub use sizing::{Wish, size};
 pub use validate::{Terms, validate};
-pub use verdict::{Finding, RULES, Rule, Verdict, Warning};
+pub use verdict::{Finding, Outcome, RULES, Rule, Verdict, Warning};
 pub use view::{Candidate, InstrumentBook, Market, RiskView};

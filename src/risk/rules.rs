@@ -4,7 +4,7 @@
 //! and cannot be had breaks `NO_MARK` or `OVERFLOW`, and the rule that asked for it does not run.
 
 use super::case::Case;
-use super::verdict::{Finding, Outcome, Rule, Verdict, Warning};
+use super::verdict::{Outcome, Reading, Reply, Rule, Tally, Verdict, Warning};
 use super::view::{Candidate, RiskView};
 use crate::code::Code;
 use crate::instrument::InstrumentId;
@@ -14,7 +14,7 @@ use crate::settings::CorrelationAction;
 use crate::units::{Ratio, cmp_products};
 use std::cmp::Ordering;
 
-type RuleFn = fn(&Case<'_>) -> Outcome;
+type RuleFn = fn(&Case<'_>) -> Reply;
 
 /// The rules that there are, in the order of their bits.
 const TABLE: &[(Rule, RuleFn)] = &[
@@ -40,10 +40,11 @@ const TABLE: &[(Rule, RuleFn)] = &[
 /// If the candidate's instrument is not in the table.
 pub fn check(view: &RiskView<'_>, candidate: &Candidate) -> Verdict {
     let case = Case::new(view, candidate);
-    let mut verdict = Verdict::default();
+    let mut tally = Tally::default();
     for (rule, run) in TABLE {
-        verdict.note(*rule, run(&case));
+        tally.note(*rule, run(&case));
     }
+    let mut verdict = tally.finish();
     let warns = view.settings.correlation_action == CorrelationAction::Warn;
     if let (Some(limit), true, false) = (view.settings.max_correlation, warns, case.is_exit) {
         let room = verdict.warnings.capacity();
@@ -53,132 +54,144 @@ pub fn check(view: &RiskView<'_>, candidate: &Candidate) -> Verdict {
     verdict
 }
 
-/// Exits pass a halt, and so does a replace that cannot raise the open quantity.
-fn halted(case: &Case<'_>) -> Outcome {
-    let before = case.candidate.instead_of;
-    let raises = before.is_none_or(|before| case.candidate.qty > before.qty);
-    Outcome::plain(Rule::Halted, case.view.halted.is_some() && raises && !case.is_exit)
+/// What every rule finds, in the order of their bits: for reports that show more than a verdict.
+///
+/// # Panics
+/// As [`check`].
+pub fn outcomes<'a>(
+    view: &'a RiskView<'_>,
+    candidate: &'a Candidate,
+) -> impl Iterator<Item = (Rule, Outcome)> + 'a {
+    let case = Case::new(view, candidate);
+    TABLE.iter().map(move |(rule, run)| (*rule, run(&case).outcome(*rule)))
 }
 
-fn market_closed(case: &Case<'_>) -> Outcome {
-    Outcome::plain(Rule::MarketClosed, !case.book.spec.is_open(case.view.now))
+/// Exits pass a halt, and so does a replace that cannot raise the open quantity.
+fn halted(case: &Case<'_>) -> Reply {
+    let before = case.candidate.instead_of;
+    let raises = before.is_none_or(|before| case.candidate.qty > before.qty);
+    Reply::plain(case.view.halted.is_some() && raises && !case.is_exit)
+}
+
+fn market_closed(case: &Case<'_>) -> Reply {
+    Reply::plain(!case.book.spec.is_open(case.view.now))
 }
 
 /// Asked only where a limit that is on needs a price.
-fn no_mark(case: &Case<'_>) -> Outcome {
+fn no_mark(case: &Case<'_>) -> Reply {
     if case.measured().next().is_none() {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     }
-    Outcome::plain(Rule::NoMark, case.measured().any(|figure| figure == Err(Code::NoMark)))
+    Reply::plain(case.measured().any(|figure| figure == Err(Code::NoMark)))
 }
 
 /// A reduce-only order must fit into the position beside the orders that shrink it already.
-fn reduce_only(case: &Case<'_>) -> Outcome {
+fn reduce_only(case: &Case<'_>) -> Reply {
     if !case.candidate.reduce_only {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     }
-    Outcome::plain(Rule::ReduceOnly, !case.is_exit)
+    Reply::plain(!case.is_exit)
 }
 
-fn min_notional(case: &Case<'_>) -> Outcome {
+fn min_notional(case: &Case<'_>) -> Reply {
     let (Some(limit), Some(Ok(value))) = (case.book.spec.min_notional, case.order_value) else {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     };
-    Outcome::measured(Finding::money(Rule::MinNotional, value, limit), value < limit)
+    Reply::measured(Reading::money(value, limit), value < limit)
 }
 
-fn max_notional(case: &Case<'_>) -> Outcome {
+fn max_notional(case: &Case<'_>) -> Reply {
     let (Some(limit), Some(Ok(value))) = (case.book.spec.max_notional, case.order_value) else {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     };
-    Outcome::measured(Finding::money(Rule::MaxNotional, value, limit), value > limit)
+    Reply::measured(Reading::money(value, limit), value > limit)
 }
 
 /// Instruments with a position or a working order, and this one.
-fn max_positions(case: &Case<'_>) -> Outcome {
-    let Some(limit) = case.view.settings.max_positions else { return Outcome::Skipped };
+fn max_positions(case: &Case<'_>) -> Reply {
+    let Some(limit) = case.view.settings.max_positions else { return Reply::Skipped };
     if case.is_exit {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     }
     let own = case.candidate.instrument.index();
     let others = case.view.books.iter().enumerate();
     let count = 1 + others.filter(|(index, book)| *index != own && book.is_engaged()).count();
     let (count, limit) = (count as i128, i128::from(limit));
-    Outcome::measured(Finding::count(Rule::MaxPositions, count, limit), count > limit)
+    Reply::measured(Reading::count(count, limit), count > limit)
 }
 
 /// The worst case of the order's side, by `exposure_basis`, against a share of equity.
-fn max_position_pct(case: &Case<'_>) -> Outcome {
+fn max_position_pct(case: &Case<'_>) -> Reply {
     let (Some(pct), Some(Ok(value))) = (case.view.settings.max_position_pct, case.position) else {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     };
     let equity = case.view.account.equity();
     let (share, scale) = (i128::from(pct.0), i128::from(PRICE_SCALE));
     let broken = cmp_products(value.0, scale, share, equity.0) == Ordering::Greater;
     // Shown only; a share that is too large to be written down is not broken.
     let limit = equity.checked_scale(pct).unwrap_or(crate::units::Money(i128::MAX));
-    Outcome::measured(Finding::money(Rule::MaxPositionPct, value, limit), broken)
+    Reply::measured(Reading::money(value, limit), broken)
 }
 
-fn insufficient_margin(case: &Case<'_>) -> Outcome {
-    let Some(Ok(needed)) = case.margin else { return Outcome::Skipped };
+fn insufficient_margin(case: &Case<'_>) -> Reply {
+    let Some(Ok(needed)) = case.margin else { return Reply::Skipped };
     let equity = case.view.account.equity();
-    let finding = Finding::money(Rule::InsufficientMargin, needed, equity);
-    Outcome::measured(finding, needed > equity)
+    let reading = Reading::money(needed, equity);
+    Reply::measured(reading, needed > equity)
 }
 
 /// The strongest correlation with what may be held to the same effect elsewhere.
-fn max_correlation(case: &Case<'_>) -> Outcome {
-    let Some(limit) = case.view.settings.max_correlation else { return Outcome::Skipped };
+fn max_correlation(case: &Case<'_>) -> Reply {
+    let Some(limit) = case.view.settings.max_correlation else { return Reply::Skipped };
     if case.is_exit {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     }
     let strongest = correlated(case).map(|found| Ratio(found.correlation.0.abs())).max();
     match (strongest, case.view.settings.correlation_action) {
-        (None, _) | (Some(_), CorrelationAction::Warn) => Outcome::Passed,
+        (None, _) | (Some(_), CorrelationAction::Warn) => Reply::Passed,
         (Some(number), CorrelationAction::Refuse) => {
-            let finding = Finding::ratio(Rule::MaxCorrelation, number, limit);
-            Outcome::measured(finding, number > limit)
+            let reading = Reading::ratio(number, limit);
+            Reply::measured(reading, number > limit)
         }
     }
 }
 
-fn max_daily_loss(case: &Case<'_>) -> Outcome {
+fn max_daily_loss(case: &Case<'_>) -> Reply {
     let loss = |limit| case.view.account.daily_loss(limit);
-    fall(case, Rule::MaxDailyLoss, case.view.settings.max_daily_loss_pct.map(loss))
+    fall(case, case.view.settings.max_daily_loss_pct.map(loss))
 }
 
 /// Usually latched as a halt before any order is asked about.
-fn max_drawdown(case: &Case<'_>) -> Outcome {
+fn max_drawdown(case: &Case<'_>) -> Reply {
     let drawdown = |limit| case.view.account.drawdown(limit);
-    fall(case, Rule::MaxDrawdown, case.view.settings.max_drawdown_pct.map(drawdown))
+    fall(case, case.view.settings.max_drawdown_pct.map(drawdown))
 }
 
-fn fall(case: &Case<'_>, rule: Rule, fall: Option<Fall>) -> Outcome {
+fn fall(case: &Case<'_>, fall: Option<Fall>) -> Reply {
     match fall {
         Some(fall) if !case.is_exit => {
-            Outcome::measured(Finding::money(rule, fall.number, fall.limit), fall.broken)
+            Reply::measured(Reading::money(fall.number, fall.limit), fall.broken)
         }
-        Some(_) | None => Outcome::Skipped,
+        Some(_) | None => Reply::Skipped,
     }
 }
 
 /// A replace takes no room of its own.
-fn capacity(case: &Case<'_>) -> Outcome {
+fn capacity(case: &Case<'_>) -> Reply {
     if case.candidate.instead_of.is_some() {
-        return Outcome::Skipped;
+        return Reply::Skipped;
     }
-    Outcome::plain(Rule::Capacity, !(case.view.orders_free && case.view.executions_free))
+    Reply::plain(!(case.view.orders_free && case.view.executions_free))
 }
 
 /// Every figure fits, and so would the position if everything on this side traded.
-fn overflow(case: &Case<'_>) -> Outcome {
+fn overflow(case: &Case<'_>) -> Reply {
     let lost = case.measured().any(|figure| figure == Err(Code::Overflow));
     let held = i128::from(case.book.position.qty.0 * case.candidate.side.sign());
     let limit = i128::from(case.book.qty_limit.0);
     let fits = |qty: i64| i128::from(qty) <= limit && held + i128::from(qty) <= limit;
     let sound = case.working.is_ok_and(|working| fits(working.qty().0));
-    Outcome::plain(Rule::Overflow, lost || !sound)
+    Reply::plain(lost || !sound)
 }
 
 /// Every other instrument that may be held to the same effect: the same way if they move together,

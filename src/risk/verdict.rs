@@ -4,7 +4,7 @@ use crate::code::Code;
 use crate::codec::Measure;
 use crate::instrument::InstrumentId;
 use crate::limits::{CORRELATION_WARNINGS_MAX, MONEY_SCALE, PRICE_SCALE};
-use crate::units::{Money, Qty, Ratio, cmp_products};
+use crate::units::{Money, Ratio, cmp_products};
 use arrayvec::ArrayVec;
 use std::cmp::Ordering;
 
@@ -105,48 +105,63 @@ pub struct Finding {
     pub limit: Measure,
 }
 
-impl Finding {
-    /// Of a rule that measures nothing.
-    pub fn plain(rule: Rule) -> Self {
-        Self { code: rule.code(), number: Measure::default(), limit: Measure::default() }
-    }
+/// A measured figure and its limit in their own unit. It becomes a [`Finding`] only if somebody is
+/// to see it: an order that passes rounds the figures of its tightest rule and no others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reading {
+    number: i128,
+    limit: i128,
+    unit: Unit,
+}
 
-    /// Money against money, shown half to even at nine decimals.
-    pub fn money(rule: Rule, number: Money, limit: Money) -> Self {
-        let measure = |money: Money| Measure::new(money.rounded());
-        Self { code: rule.code(), number: measure(number), limit: measure(limit) }
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// 1e-18.
+    Money,
+    /// 1e-9.
+    Ratio,
+    /// 1.
+    Count,
+}
+
+impl Reading {
+    /// Money against money.
+    pub(super) fn money(number: Money, limit: Money) -> Self {
+        Self { number: number.0, limit: limit.0, unit: Unit::Money }
     }
 
     /// A count of something whole.
-    pub fn count(rule: Rule, number: i128, limit: i128) -> Self {
-        // Cut before it is scaled: whatever is larger is cut by the measure anyway.
-        let largest = MONEY_SCALE;
-        let measure =
-            |count: i128| Measure::new(count.clamp(-largest, largest) * i128::from(PRICE_SCALE));
-        Self { code: rule.code(), number: measure(number), limit: measure(limit) }
-    }
-
-    /// Lots.
-    pub fn qty(rule: Rule, number: i128, limit: Qty) -> Self {
-        Self::count(rule, number, i128::from(limit.0))
+    pub(super) fn count(number: i128, limit: i128) -> Self {
+        Self { number, limit, unit: Unit::Count }
     }
 
     /// A fraction.
-    pub fn ratio(rule: Rule, number: Ratio, limit: Ratio) -> Self {
-        let measure = |ratio: Ratio| Measure::new(i128::from(ratio.0));
-        Self { code: rule.code(), number: measure(number), limit: measure(limit) }
+    pub(super) fn ratio(number: Ratio, limit: Ratio) -> Self {
+        Self { number: i128::from(number.0), limit: i128::from(limit.0), unit: Unit::Ratio }
     }
 
     /// By number / limit. A number at or below zero is infinitely far from its limit, a limit at or
     /// below zero is infinitely near.
     fn cmp_tightness(&self, other: &Self) -> Ordering {
-        let (number, limit) = (self.number.nanos().max(0), self.limit.nanos().max(0));
-        let (others, bound) = (other.number.nanos().max(0), other.limit.nanos().max(0));
-        // 0 / 0 is "nothing measured": below everything.
-        match (number > 0, others > 0) {
-            (false, _) | (_, false) => number.min(1).cmp(&others.min(1)),
-            (true, true) => cmp_products(number, bound, others, limit),
+        let (number, limit) = (self.number.max(0), self.limit.max(0));
+        let (others, bound) = (other.number.max(0), other.limit.max(0));
+        if number == 0 || others == 0 {
+            // Not by cross products: 0 / 0 would equal everything.
+            return number.min(1).cmp(&others.min(1));
         }
+        cmp_products(number, bound, others, limit)
+    }
+
+    fn finding(&self, rule: Rule) -> Finding {
+        let measure = |value: i128| match self.unit {
+            Unit::Money => Measure::new(Money(value).rounded()),
+            Unit::Ratio => Measure::new(value),
+            // Cut before it is scaled: whatever is larger is cut by the measure anyway.
+            Unit::Count => {
+                Measure::new(value.clamp(-MONEY_SCALE, MONEY_SCALE) * i128::from(PRICE_SCALE))
+            }
+        };
+        Finding { code: rule.code(), number: measure(self.number), limit: measure(self.limit) }
     }
 }
 
@@ -177,50 +192,91 @@ impl Verdict {
     pub fn reason(&self) -> Option<Code> {
         self.broken.first().map(|finding| finding.code)
     }
-
-    /// Takes in what a rule found. Rules come in the order of their bits.
-    pub(super) fn note(&mut self, rule: Rule, outcome: Outcome) {
-        let finding = match outcome {
-            Outcome::Skipped => return,
-            Outcome::Passed => None,
-            Outcome::Within(finding) | Outcome::Broken(finding) => Some(finding),
-        };
-        assert!(self.ran < rule.bit());
-        self.ran |= rule.bit();
-        let Some(finding) = finding else { return };
-        assert!(finding.code == rule.code());
-        let nearer = |than: Finding| finding.cmp_tightness(&than) == Ordering::Greater;
-        let compared = !rule.is_minimum() && finding != Finding::plain(rule);
-        if compared && self.tightest.is_none_or(nearer) {
-            self.tightest = Some(finding);
-        }
-        if matches!(outcome, Outcome::Broken(_)) {
-            self.broken.push(finding);
-        }
-    }
 }
 
-/// What one rule found.
+/// What one rule found, for reports that show every rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// It does not apply: the limit is off, or the order is an exit.
     Skipped,
-    /// It ran, measured nothing, and is content.
+    /// It is content, and measured nothing or nothing that could turn the order down.
     Passed,
     /// It measured something within its limit.
     Within(Finding),
-    /// It is broken.
+    /// It is broken; zero and zero for a rule that answers yes or no.
     Broken(Finding),
 }
 
-impl Outcome {
+/// What one rule says while the verdict is made; see [`Outcome`] for what is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reply {
+    /// It does not apply: the limit is off, or the order is an exit.
+    Skipped,
+    /// It is content, and measured nothing or nothing that could turn the order down.
+    Passed,
+    /// It measured something within its limit.
+    Within(Reading),
+    /// It is broken, and a number says by how much.
+    Beyond(Reading),
+    /// It is broken.
+    Broken,
+}
+
+impl Reply {
+    /// As a person is shown it.
+    pub(super) fn outcome(self, rule: Rule) -> Outcome {
+        match self {
+            Self::Skipped => Outcome::Skipped,
+            Self::Passed => Outcome::Passed,
+            Self::Within(reading) => Outcome::Within(reading.finding(rule)),
+            Self::Beyond(reading) => Outcome::Broken(reading.finding(rule)),
+            Self::Broken => Outcome::Broken(Reading::count(0, 0).finding(rule)),
+        }
+    }
+
     /// Of a rule that answers yes or no.
-    pub(super) fn plain(rule: Rule, broken: bool) -> Self {
-        if broken { Self::Broken(Finding::plain(rule)) } else { Self::Passed }
+    pub(super) fn plain(broken: bool) -> Self {
+        if broken { Self::Broken } else { Self::Passed }
     }
 
     /// Of a rule that measured something.
-    pub(super) fn measured(finding: Finding, broken: bool) -> Self {
-        if broken { Self::Broken(finding) } else { Self::Within(finding) }
+    pub(super) fn measured(reading: Reading, broken: bool) -> Self {
+        if broken { Self::Beyond(reading) } else { Self::Within(reading) }
+    }
+}
+
+/// Collects what the rules find into a verdict.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) verdict: Verdict,
+    tightest: Option<(Rule, Reading)>,
+}
+
+impl Tally {
+    /// Takes in what a rule found. Rules come in the order of their bits.
+    pub(super) fn note(&mut self, rule: Rule, outcome: Reply) {
+        if outcome == Reply::Skipped {
+            return;
+        }
+        let verdict = &mut self.verdict;
+        assert!(verdict.ran < rule.bit());
+        verdict.ran |= rule.bit();
+        let (reading, broken) = match outcome {
+            Reply::Skipped | Reply::Passed => (None, None),
+            Reply::Within(reading) => (Some(reading), None),
+            Reply::Beyond(reading) => (Some(reading), Some(reading.finding(rule))),
+            Reply::Broken => (None, Some(Reading::count(0, 0).finding(rule))),
+        };
+        verdict.broken.extend(broken);
+        let Some(reading) = reading else { return };
+        let nearer = |(_, than): (Rule, Reading)| reading.cmp_tightness(&than).is_gt();
+        if !rule.is_minimum() && self.tightest.is_none_or(nearer) {
+            self.tightest = Some((rule, reading));
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Verdict {
+        self.verdict.tightest = self.tightest.map(|(rule, reading)| reading.finding(rule));
+        self.verdict
     }
 }

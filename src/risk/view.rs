@@ -8,7 +8,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::order::{Contribution, OrdType};
 use crate::position::{Account, Position};
 use crate::settings::RiskSettings;
-use crate::units::{Price, Qty, Side, Ts};
+use crate::units::{Money, Price, Qty, Side, Ts};
 
 /// The last known prices of an instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,6 +74,11 @@ impl InstrumentBook {
             exposure: Exposure::default(),
             protect_px: None,
         }
+    }
+
+    /// P&L of what is held, at the mark; `None` without a mark.
+    pub fn unrealized(&self) -> Option<Money> {
+        self.position.unrealized(self.market.price?, self.lot_value)
     }
 
     /// Whether something is held, or working and so may be held.

@@ -26,18 +26,12 @@ pub trait Agent: Send {
 }
 
 /// What the duty cycles of a thread have to say at the end.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Findings {
     /// What they measured.
     pub latencies: Latencies,
     /// The journal's end: its last sequence number, or what went wrong.
     pub journal: Option<Result<u64, JournalError>>,
-}
-
-impl Default for Findings {
-    fn default() -> Self {
-        Self { latencies: Latencies::new(), journal: None }
-    }
 }
 
 impl Findings {

@@ -3,10 +3,10 @@
 use super::agent::{Agent, Findings, Turn};
 use super::clock::Clock;
 use super::latency::{Latencies, Stage};
-use super::settings::Release;
 use super::shared::Shared;
 use super::wire::{Dispatch, Inbound, ToBroker, ToEngine};
 use crate::broker::{Broker, Message, Reports};
+use crate::config::Release;
 use crate::engine::Outbound;
 use crate::input::{Input, StatusKind};
 use crate::order::ClOrdId;

@@ -3,9 +3,9 @@
 use super::agent::{Agent, Findings, Turn};
 use super::clock::Clock;
 use super::latency::{Latencies, Stage};
-use super::settings::Pace;
 use super::shared::Shared;
 use super::wire::{Feedback, Inbound, ToEngine};
+use crate::config::Pace;
 use crate::input::Input;
 use crate::order::ClOrdId;
 use crate::strategy::{Bar, Mark, Positions, Signal, Strategy};

@@ -1,21 +1,8 @@
 //! What a duty cycle does when a turn found no work.
 
+use crate::config::Idle;
 use crossbeam_utils::Backoff;
-use serde::{Deserialize, Serialize};
 use std::time::Duration;
-
-/// How to wait.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Idle {
-    /// Never lets go of the core: for a thread that has one to itself.
-    Spin,
-    /// Spins a little, then lets others run.
-    #[default]
-    Yield,
-    /// Spins, yields, then sleeps for fifty microseconds at a time.
-    Park,
-}
 
 /// How long a parked thread sleeps: long against a turn, short against a person.
 const PARK: Duration = Duration::from_micros(50);

@@ -3,9 +3,9 @@
 use super::agent::{Agent, Findings, Turn};
 use super::clock::Clock;
 use super::latency::Latencies;
-use super::settings::SyncPolicy;
 use super::shared::Shared;
 use crate::codec::Slot;
+use crate::config::SyncPolicy;
 use crate::journal::{Journal, JournalError};
 use rtrb::Consumer;
 
@@ -17,7 +17,6 @@ pub struct JournalLoop {
     shared: Shared,
     clock: Clock,
     policy: SyncPolicy,
-    interval_nanos: u64,
     synced_at: u64,
     outcome: Option<Result<u64, JournalError>>,
 }
@@ -29,14 +28,13 @@ impl JournalLoop {
         records: Consumer<Slot>,
         shared: Shared,
         clock: Clock,
-        (policy, interval_ms): (SyncPolicy, u64),
+        policy: SyncPolicy,
     ) -> Self {
         shared.set_written(journal.written_seq());
         shared.set_synced(journal.synced_seq());
-        let interval_nanos = interval_ms.saturating_mul(1_000_000);
         let synced_at = clock.ticks();
         let (journal, outcome) = (Some(journal), None);
-        Self { journal, records, shared, clock, policy, interval_nanos, synced_at, outcome }
+        Self { journal, records, shared, clock, policy, synced_at, outcome }
     }
 
     /// Drains what is there. Returns whether there was anything.
@@ -61,8 +59,8 @@ impl JournalLoop {
         let due = match self.policy {
             SyncPolicy::Never => false,
             SyncPolicy::EveryBatch => true,
-            SyncPolicy::Interval => {
-                self.clock.nanos(self.synced_at, self.clock.ticks()) >= self.interval_nanos
+            SyncPolicy::Interval { ms } => {
+                self.clock.nanos(self.synced_at, self.clock.ticks()) / 1_000_000 >= ms
             }
         };
         if due && journal.synced_seq() < journal.written_seq() {

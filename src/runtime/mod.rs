@@ -26,19 +26,20 @@ pub use broker_loop::{BrokerEnds, BrokerLoop};
 pub use clock::Clock;
 pub use gateway_loop::{Feed, GatewayEnds, GatewayLoop, GatewayPlan, Progress, Tick};
 pub use hot_loop::{HotEnds, HotLoop};
-pub use idle::{Idle, Waiter};
+pub use idle::Waiter;
 pub use journal_loop::JournalLoop;
 pub use latency::{Latencies, Percentiles, Stage};
 pub use pin::{Cores, Layout, pin};
-pub use settings::{Pace, Release, RuntimeSettings, SyncPolicy};
+pub use settings::RuntimeSettings;
 pub use shared::Shared;
 pub use wire::{Dispatch, Feedback, Inbound, ToBroker, ToEngine};
 
 use crate::broker::Broker;
 use crate::codec::Slot;
+use crate::config::{Idle, Release, SyncPolicy};
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::journal::{Journal, JournalError};
-use crate::limits::SLOTS_PER_INPUT_MAX;
+use crate::limits::EVENT_RING_SLOTS_MIN;
 use crate::settings::Settings;
 use crate::units::Ts;
 use rtrb::RingBuffer;
@@ -135,8 +136,8 @@ impl Output for HeadRecords {
 /// [`StartError`]; nothing runs then.
 pub fn start(parts: Parts) -> Result<Running, StartError> {
     let Parts { settings, runtime, mut journal, broker, gateway, opened } = parts;
-    if runtime.event_ring_slots < 8 * SLOTS_PER_INPUT_MAX {
-        let least = 8 * SLOTS_PER_INPUT_MAX;
+    if runtime.event_ring_slots < EVENT_RING_SLOTS_MIN {
+        let least = EVENT_RING_SLOTS_MIN;
         return Err(StartError::Settings(format!("event_ring_slots must be at least {least}")));
     }
     if runtime.release == Release::Synced && runtime.sync == SyncPolicy::Never {
@@ -166,8 +167,8 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
         feedback: feedback_in,
     };
     let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
-    let sync = (runtime.sync, runtime.sync_interval_ms);
-    let journal_loop = JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), sync);
+    let journal_loop =
+        JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), runtime.sync);
     let broker_ends = BrokerEnds { orders: orders_out, inbound: reports_in };
     let broker_loop =
         BrokerLoop::new(broker, broker_ends, runtime.release, shared.clone(), clock.clone());

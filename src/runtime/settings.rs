@@ -1,46 +1,6 @@
 //! How the threads run: plain data, nothing here starts anything.
 
-use super::idle::Idle;
-use crate::limits::EVENT_RING_SLOTS;
-use serde::{Deserialize, Serialize};
-
-/// When an order may leave: which watermark must have passed its record.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Release {
-    /// At once. A crash may leave orders at the venue that the log does not know.
-    Immediate,
-    /// When its record is in the log's map: it survives the process.
-    #[default]
-    Written,
-    /// When its record is on the disk: it survives the machine.
-    Synced,
-}
-
-/// When the journal puts what it has written on the disk.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SyncPolicy {
-    /// At the end of the run alone.
-    Never,
-    /// At most this often; see [`RuntimeSettings::sync_interval_ms`].
-    #[default]
-    Interval,
-    /// After every batch that the journal thread finds.
-    EveryBatch,
-}
-
-/// How fast a feed plays.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Pace {
-    /// A barrier after every step: two runs give the same result.
-    #[default]
-    Lockstep,
-    /// In the feed's own time, so many times as fast.
-    Realtime(u32),
-    /// As fast as the rings take it. Positions reach the strategy late, as in life.
-    Flood,
-}
+use crate::config::{Config, Idle, LogConfig, Release, RuntimeConfig, SyncPolicy};
 
 /// How the threads run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,8 +9,6 @@ pub struct RuntimeSettings {
     pub release: Release,
     /// When the log is put on the disk.
     pub sync: SyncPolicy,
-    /// Milliseconds between two syncs of [`SyncPolicy::Interval`].
-    pub sync_interval_ms: u64,
     /// How the engine thread waits; with one core it yields whatever this says.
     pub idle_engine: Idle,
     /// How the other threads wait. Where they share one, the most patient of the three counts.
@@ -65,18 +23,28 @@ pub struct RuntimeSettings {
     pub event_ring_slots: usize,
 }
 
+impl RuntimeSettings {
+    /// What a configuration says.
+    pub const fn of(config: &Config) -> Self {
+        Self::from_parts(config.runtime, config.log)
+    }
+
+    const fn from_parts(runtime: RuntimeConfig, log: LogConfig) -> Self {
+        Self {
+            release: runtime.release,
+            sync: log.sync,
+            idle_engine: runtime.idle_engine,
+            idle_journal: runtime.idle_journal,
+            idle_broker: runtime.idle_broker,
+            idle_gateway: runtime.idle_gateway,
+            engine_core: runtime.engine_core,
+            event_ring_slots: runtime.event_ring_slots,
+        }
+    }
+}
+
 impl Default for RuntimeSettings {
     fn default() -> Self {
-        Self {
-            release: Release::default(),
-            sync: SyncPolicy::default(),
-            sync_interval_ms: 10,
-            idle_engine: Idle::Spin,
-            idle_journal: Idle::Yield,
-            idle_broker: Idle::Yield,
-            idle_gateway: Idle::Yield,
-            engine_core: None,
-            event_ring_slots: EVENT_RING_SLOTS,
-        }
+        Self::from_parts(RuntimeConfig::default(), LogConfig::default())
     }
 }

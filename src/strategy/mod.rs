@@ -13,7 +13,7 @@ mod window;
 pub use breakout::Breakout;
 pub use mean_reversion::MeanReversion;
 pub use momentum::Momentum;
-pub use settings::{StrategyError, StrategySettings};
+pub use settings::{LOOKBACK_MAX, StrategyError, StrategySettings};
 pub use window::Window;
 
 use crate::input::{Input, SignalSide};

@@ -5,7 +5,7 @@ use crate::units::Ratio;
 use std::fmt;
 
 /// Longest lookback, bars: each instrument keeps as many prices, twice for a breakout.
-const LOOKBACK_MAX: usize = 10_000;
+pub const LOOKBACK_MAX: usize = 10_000;
 
 /// A strategy and its figures, as a configuration names them.
 ///

@@ -1,4 +1,6 @@
 //! Small logs for the journal's tests: records whose every word follows from their number.
+// Part of several test programs, each of which uses some of it.
+#![allow(dead_code, unreachable_pub)]
 
 use std::path::{Path, PathBuf};
 use trade_engine::journal::layout::{self, FLAG_CONT, FLAG_END, FLAG_INPUT, Slot};
@@ -28,6 +30,13 @@ impl Random {
 /// A number from the environment: `SEED=7 RUNS=100 cargo test ...`.
 pub fn from_env(name: &str, default: u64) -> u64 {
     std::env::var(name).map_or(default, |text| text.parse().expect("a number"))
+}
+
+/// A directory in memory where there is one: thousands of syncs then wait for no disk.
+pub fn temp_dir() -> tempfile::TempDir {
+    let memory = Path::new("/dev/shm");
+    let in_memory = memory.is_dir().then(|| tempfile::tempdir_in(memory).ok()).flatten();
+    in_memory.unwrap_or_else(|| tempfile::tempdir().unwrap())
 }
 
 /// Tiny segments: a header and one page, 64 slots.
@@ -90,13 +99,18 @@ pub fn read_all(dir: &Path) -> Result<(Vec<Slot>, LogEnd), ReadError> {
     Ok((slots, end))
 }
 
-/// What is handed out before the end or an error: must be a prefix of what was appended.
-pub fn assert_prefix(dir: &Path, context: &str) {
-    let Ok(mut reader) = LogReader::open(dir) else { return };
-    while let Ok(Some(found)) = reader.next_record() {
-        let found: Vec<Slot> = found.iter().map(layout::content).collect();
-        assert_eq!(found, record(found[0][0]), "{context}: an invented record");
+/// Reads to the end or to an error; what is handed out before either is what was appended.
+pub fn read_checked(dir: &Path, context: &str) -> Result<LogEnd, ReadError> {
+    let mut reader = LogReader::open(dir)?;
+    let mut last_seq = 0;
+    while let Some(found) = reader.next_record()? {
+        let expected = record(last_seq + 1);
+        assert!(found.iter().map(layout::content).eq(expected), "{context}: an invented record");
+        last_seq += u64::try_from(found.len()).unwrap();
     }
+    let end = reader.end()?;
+    assert_eq!(end.last_seq, last_seq, "{context}");
+    Ok(end)
 }
 
 /// Recovers twice: the log that is left is the same prefix both times, and reads clean.

@@ -1,5 +1,15 @@
 //! What the binaries share: everything that reads and writes files for people.
 
-pub mod feed;
+pub mod check_config;
 
+pub mod feed;
+pub mod names;
+pub mod replay;
+pub mod rows;
+pub mod run;
 pub mod scenario;
+pub mod summary;
+pub mod text;
+pub mod timeline;
+pub mod trade;
+pub mod walk;

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use trade_engine::contracts::Contracts;
 use trade_engine::units::{Price, Ts};
-use trade_engine_tools::feed::{Feed, FeedBar, FeedSettings, FeedSource, PriceColumn};
+use trade_engine_tools::feed::{Feed, FeedBar, FeedSettings, FeedSource, PriceColumn, price_note};
 
 fn settings(price_column: PriceColumn) -> FeedSettings {
     FeedSettings { price_column, rules: Contracts::standard().session_rules().unwrap() }
@@ -76,7 +76,7 @@ fn every_embedded_bar_has_a_session_of_its_own_and_they_are_in_order() {
         let bars = bars_of(&feed, symbol);
         assert!(bars.windows(2).all(|pair| pair[0].ts_close <= pair[1].ts_open), "{symbol}");
     }
-    assert_eq!(feed.notes, [PriceColumn::BackAdjusted.note()]);
+    assert_eq!(feed.notes, [price_note(PriceColumn::BackAdjusted)]);
 }
 
 #[test]
@@ -96,7 +96,7 @@ fn spliced_bars_are_at_the_level_of_the_day() {
         2_355_074,
     );
     assert_eq!(bars_of(&feed, "ES")[0], &first);
-    assert_eq!(feed.notes, [PriceColumn::Spliced.note()]);
+    assert_eq!(feed.notes, [price_note(PriceColumn::Spliced)]);
 }
 
 #[test]

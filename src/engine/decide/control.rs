@@ -139,9 +139,9 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
         (None, None) => return,
     };
     let begin = usize::try_from(begin).expect("a 64-bit machine");
-    let capacity = turn.state().orders().capacity();
+    let used = turn.state().orders().used();
     let (mut at, mut acted) = (begin, 0);
-    while at < capacity && at - begin < SWEEP_SLOTS_MAX && acted < SWEEP_ORDERS_MAX {
+    while at < used && at - begin < SWEEP_SLOTS_MAX && acted < SWEEP_ORDERS_MAX {
         if let Some(order) = turn.state().orders().at(at).cloned() {
             let acts = if cancel { ask_cancel(turn, &order) } else { retire(turn, &order) };
             acted += usize::from(acts);
@@ -149,7 +149,7 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
         at += 1;
     }
     let next = u32::try_from(at).expect("limits.rs bounds it");
-    turn.emit(Event::Sweep { cancel, next, done: at >= capacity });
+    turn.emit(Event::Sweep { cancel, next, done: at >= used });
 }
 
 fn ask_cancel(turn: &mut Turn<'_, impl Output>, order: &Order) -> bool {

@@ -121,7 +121,7 @@ fn flatten(
     instrument: InstrumentId,
     change: impl FnOnce(&mut Draft),
 ) {
-    if !turn.state().is_new_id(id) {
+    if !turn.state().is_open_id(id) {
         return turn.refuse(Code::DuplicateId, id, ClOrdId::NONE);
     }
     let Some(book) = turn.state().book(instrument) else {
@@ -142,7 +142,9 @@ fn flatten(
 
 /// Records an order, checks it, and hands it over or turns it down.
 fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
-    if !turn.state().is_new_id(draft.id) {
+    // A row for trades that nobody ordered has taken its id, whatever its feeder's counter says.
+    let is_taken = turn.state().order(draft.id).is_some();
+    if is_taken || !turn.state().is_open_id(draft.id) {
         return turn.refuse(Code::DuplicateId, draft.id, ClOrdId::NONE);
     }
     if turn.state().orders().is_full() {

@@ -25,7 +25,7 @@ fn open(
     order: ClOrdId,
     event: impl FnOnce(&Order) -> OrderEvent,
 ) -> Option<Order> {
-    if !turn.state().is_new_id(id) {
+    if !turn.state().is_open_id(id) {
         turn.refuse(Code::DuplicateId, order, id);
         return None;
     }

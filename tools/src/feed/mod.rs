@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use trade_engine::calendar::SessionRule;
+pub use trade_engine::config::PriceColumn;
 use trade_engine::units::{Price, Ts};
 
 /// Said of [`PriceColumn::BackAdjusted`].
@@ -32,23 +33,11 @@ Spliced - Close, which is constant between two rolls). Levels and percentages ar
 roll the price jumps by the gap between two contracts, and a position held across it books a P&L \
 that nobody had.";
 
-/// Which prices of a daily file are used.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum PriceColumn {
-    /// Open, high, low, close as they stand: right P&L across rolls, wrong level.
-    #[default]
-    BackAdjusted,
-    /// The real prices of the day: right level, wrong P&L across rolls.
-    Spliced,
-}
-
-impl PriceColumn {
-    /// What a reader of a report must know about it.
-    pub const fn note(self) -> &'static str {
-        match self {
-            Self::BackAdjusted => BACK_ADJUSTED_NOTE,
-            Self::Spliced => SPLICED_NOTE,
-        }
+/// What a reader of a report must know about the prices of daily files.
+pub const fn price_note(column: PriceColumn) -> &'static str {
+    match column {
+        PriceColumn::BackAdjusted => BACK_ADJUSTED_NOTE,
+        PriceColumn::Spliced => SPLICED_NOTE,
     }
 }
 
@@ -127,7 +116,7 @@ impl Feed {
             }
         }
         if series.iter().any(|one| one.is_daily) {
-            notes.push(settings.price_column.note().to_owned());
+            notes.push(price_note(settings.price_column).to_owned());
         }
         series.extend(contracts.most_traded(&mut notes));
         let feed = merge(series, notes, settings)?;

@@ -1,0 +1,188 @@
+//! What a configuration says beside the core's [`Settings`](crate::settings::Settings): plain data
+//! for the runtime, the journal, the broker and the feed.
+
+use crate::broker::SimSettings;
+use crate::calendar::{CalendarError, DayRoll, Time};
+use crate::limits;
+use crate::units::Money;
+
+/// The account: what it is measured in, what it starts with, when its day ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountConfig {
+    /// What everything is measured in; every instrument that is traded is quoted in it.
+    pub currency: String,
+    /// Equity before the first order.
+    pub initial_capital: Money,
+    /// When the trading day rolls.
+    pub day_roll: DayRollConfig,
+}
+
+/// A local time of every day.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DayRollConfig {
+    /// IANA name: `America/Chicago`.
+    pub timezone: String,
+    /// Local time.
+    pub time: Time,
+}
+
+impl DayRollConfig {
+    /// The rule that yields the instants.
+    ///
+    /// # Errors
+    /// [`CalendarError::UnknownTimeZone`]; never for what a file was read into.
+    pub fn rule(&self) -> Result<DayRoll, CalendarError> {
+        DayRoll::new(&self.timezone, self.time)
+    }
+}
+
+/// Where orders go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BrokerConfig {
+    /// The simulated venue.
+    Simulated(SimSettings),
+}
+
+/// What must have become of an order's own record before the order may leave.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Release {
+    /// Nothing: fastest, and after a kill the broker may know orders that the log does not.
+    Immediate,
+    /// It is in the mapped file: it survives the process.
+    #[default]
+    Written,
+    /// It is on the disk: it survives the machine.
+    Synced,
+}
+
+/// What a duty cycle does when it found no work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Looks again at once; takes a whole core.
+    Spin,
+    /// Lets others run, then looks again.
+    Yield,
+    /// Sleeps for a moment; the cheapest and the slowest to wake.
+    Park,
+}
+
+/// How fast the gateway plays what it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pace {
+    /// Each bar waits until everything that the last one caused is over: two runs are alike.
+    #[default]
+    Lockstep,
+    /// In the feed's own time, so many times as fast. Positions reach the strategy late, as in
+    /// life.
+    Realtime(u32),
+    /// As fast as the rings take it; late positions likewise.
+    Flood,
+}
+
+impl std::str::FromStr for Pace {
+    type Err = &'static str;
+
+    /// Reads `lockstep`, `flood`, `realtime` or `realtime x60`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "lockstep, flood, realtime, or realtime xN with N from 1";
+        match text {
+            "lockstep" => return Ok(Self::Lockstep),
+            "flood" => return Ok(Self::Flood),
+            "realtime" => return Ok(Self::Realtime(1)),
+            _ => {}
+        }
+        let factor = text.strip_prefix("realtime").and_then(|rest| rest.trim().strip_prefix('x'));
+        let factor = factor.and_then(|digits| digits.parse().ok()).filter(|factor| *factor > 0);
+        factor.map(Self::Realtime).ok_or(EXPECTED)
+    }
+}
+
+/// Threads and rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RuntimeConfig {
+    /// When an order may leave.
+    pub release: Release,
+    /// The engine's waiting.
+    pub idle_engine: Idle,
+    /// The journal's waiting.
+    pub idle_journal: Idle,
+    /// The broker's waiting.
+    pub idle_broker: Idle,
+    /// The gateway's waiting.
+    pub idle_gateway: Idle,
+    /// The core that the engine is pinned to, by its number; `None`: chosen at start.
+    pub engine_core: Option<usize>,
+    /// How fast the gateway plays.
+    pub pace: Pace,
+    /// Slots of the ring between the engine and the journal.
+    pub event_ring_slots: usize,
+}
+
+impl Default for RuntimeConfig {
+    fn default() -> Self {
+        Self {
+            release: Release::default(),
+            idle_engine: Idle::Spin,
+            idle_journal: Idle::Yield,
+            idle_broker: Idle::Yield,
+            idle_gateway: Idle::Yield,
+            engine_core: None,
+            pace: Pace::default(),
+            event_ring_slots: limits::EVENT_RING_SLOTS,
+        }
+    }
+}
+
+/// When the log is forced to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SyncPolicy {
+    /// Only when it is closed.
+    Never,
+    /// This often.
+    Interval {
+        /// Milliseconds from one sync to the next.
+        ms: u64,
+    },
+    /// After every batch of records that the journal took in one turn.
+    EveryBatch,
+}
+
+/// The log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Bytes of one segment.
+    pub segment_size: u64,
+    /// When it is forced to the disk.
+    pub sync: SyncPolicy,
+}
+
+impl LogConfig {
+    /// Milliseconds between two syncs, where a file does not say.
+    pub const SYNC_INTERVAL_MS: u64 = 1_000;
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        let sync = SyncPolicy::Interval { ms: Self::SYNC_INTERVAL_MS };
+        Self { segment_size: limits::SEGMENT_SIZE, sync }
+    }
+}
+
+/// Which prices of a file of daily futures bars are used; other files have one set of prices.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PriceColumn {
+    /// Open, high, low, close as they stand: right P&L across rolls, wrong level.
+    #[default]
+    BackAdjusted,
+    /// The real prices of the day: right level, wrong P&L across rolls.
+    Spliced,
+}
+
+/// The market data.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FeedConfig {
+    /// Which prices are used.
+    pub price_column: PriceColumn,
+    /// The symbols that are played and traded; `None`: every one that the data has.
+    pub symbols: Option<Vec<String>>,
+}

@@ -1,0 +1,342 @@
+//! The tables of a configuration file, one function each.
+
+use super::error::Fault;
+use super::parts::{
+    AccountConfig, BrokerConfig, DayRollConfig, FeedConfig, Idle, LogConfig, Pace, PriceColumn,
+    Release, RuntimeConfig, SyncPolicy,
+};
+use super::table::{Table, Value, fault};
+use crate::broker::SimSettings;
+use crate::contracts;
+use crate::limits;
+use crate::settings::{Capacity, CorrelationAction, ExposureBasis, RiskSettings, Sizing};
+use crate::strategy::{LOOKBACK_MAX, StrategyError, StrategySettings};
+use crate::units::{Money, Ratio};
+
+/// Largest share of equity that a limit or a size may be: a hundredfold.
+const SHARE_MAX: Ratio = Ratio(100 * Ratio::ONE.0);
+/// Largest number of deviations that mean reversion may wait for.
+const DEVIATIONS_MAX: Ratio = Ratio(100 * Ratio::ONE.0);
+/// Cores that a machine may have; the system's own tables end there.
+const CORES_MAX: usize = 1_024;
+/// Longest delay of the simulated venue and longest time between two syncs: an hour.
+const HOUR_MS: u64 = 3_600_000;
+
+/// The smallest fraction above zero.
+const ABOVE_ZERO: Ratio = Ratio(1);
+/// A limit or a size that may be more than the whole.
+const SHARE: &str = "a fraction above 0 and at most 100, such as \"0.05\"";
+/// A loss.
+const LOSS: &str = "a fraction above 0 and at most 1, such as \"0.1\"";
+/// A part of the whole.
+const PART: &str = "a fraction from 0 to 1, such as \"0.8\"";
+
+/// `[account]`.
+pub(super) fn account(root: &Table<'_>) -> Result<AccountConfig, Fault> {
+    let table = root.table("account")?;
+    table.only(&["currency", "initial_capital", "day_roll"])?;
+    let currency = table.required("currency")?;
+    let name = currency.text("a currency such as \"USD\"")?;
+    contracts::check_name(&currency.key, name)?;
+    let capital = table.required("initial_capital")?;
+    let initial_capital = capital.money()?;
+    if initial_capital <= Money::ZERO {
+        return Err(capital.wrong("an amount above zero, such as \"100000\""));
+    }
+    table.required("day_roll")?;
+    let roll = table.table("day_roll")?;
+    roll.only(&["timezone", "time"])?;
+    let timezone = roll.required("timezone")?;
+    let time = roll.required("time")?;
+    let day_roll = DayRollConfig {
+        timezone: timezone.text("a time zone such as \"America/Chicago\"")?.to_owned(),
+        time: contracts::time(&time.key, time.text("a time of day such as \"17:00\"")?)?,
+    };
+    let unknown = |problem| fault(&timezone.key, format!("{:?}: {problem}", day_roll.timezone));
+    day_roll.rule().map_err(unknown)?;
+    Ok(AccountConfig { currency: name.to_owned(), initial_capital, day_roll })
+}
+
+const EXPOSURES: &[(&str, ExposureBasis)] = &[
+    ("notional", ExposureBasis::Notional),
+    ("margin", ExposureBasis::Margin),
+    ("price", ExposureBasis::Price),
+    ("risk", ExposureBasis::Risk),
+];
+
+const SIZINGS: &[(&str, Sizing)] = &[
+    ("percent_equity", Sizing::PercentEquity),
+    ("percent_margin", Sizing::PercentMargin),
+    ("fixed_risk", Sizing::FixedRisk),
+    ("exact", Sizing::Exact),
+];
+
+/// `[risk]`: every key must be there, so that no limit is off by accident.
+pub(super) fn risk(root: &Table<'_>) -> Result<RiskSettings, Fault> {
+    let table = root.table("risk")?;
+    table.only(&[
+        "max_position_pct",
+        "exposure_basis",
+        "max_positions",
+        "max_drawdown_pct",
+        "max_daily_loss_pct",
+        "margin",
+        "max_correlation",
+        "correlation_action",
+        "correlation_window",
+        "sizing",
+        "sizing_pct",
+        "sizing_max_qty",
+    ])?;
+    let share = |value: Value<'_>| value.ratio(ABOVE_ZERO..=SHARE_MAX, SHARE);
+    let loss = |value: Value<'_>| value.ratio(ABOVE_ZERO..=Ratio::ONE, LOSS);
+    let max_positions = |value: Value<'_>| {
+        let count = value.count(1..=limits::INSTRUMENTS_MAX)?;
+        Ok(u32::try_from(count).expect("limits.rs bounds it"))
+    };
+    let actions = [("warn", CorrelationAction::Warn), ("refuse", CorrelationAction::Refuse)];
+    let part = |value: Value<'_>| value.ratio(Ratio(0)..=Ratio::ONE, PART);
+    let sizing = table.choice("sizing", SIZINGS, None)?;
+    let sizing_pct = match (table.limit("sizing_pct")?, sizing) {
+        (Some(value), _) => share(value)?,
+        // It is not looked at.
+        (None, Sizing::Exact) => RiskSettings::OFF.sizing_pct,
+        (None, Sizing::PercentEquity | Sizing::PercentMargin | Sizing::FixedRisk) => {
+            let problem = format!("\"none\"; expected {SHARE}: this sizing needs it");
+            return Err(fault(&table.path("sizing_pct"), problem));
+        }
+    };
+    let window = limits::CORRELATION_WINDOW_MIN..=limits::CORRELATION_WINDOW_MAX;
+    Ok(RiskSettings {
+        max_position_pct: table.limit("max_position_pct")?.map(share).transpose()?,
+        exposure_basis: table.choice("exposure_basis", EXPOSURES, None)?,
+        max_positions: table.limit("max_positions")?.map(max_positions).transpose()?,
+        max_drawdown_pct: table.limit("max_drawdown_pct")?.map(loss).transpose()?,
+        max_daily_loss_pct: table.limit("max_daily_loss_pct")?.map(loss).transpose()?,
+        margin: table.required("margin")?.boolean()?,
+        max_correlation: table.limit("max_correlation")?.map(part).transpose()?,
+        correlation_action: table.choice("correlation_action", &actions, None)?,
+        correlation_window: table.required("correlation_window")?.count(window)?,
+        sizing,
+        sizing_pct,
+        sizing_max_qty: table.limit("sizing_max_qty")?.map(|value| value.lots()).transpose()?,
+    })
+}
+
+/// `[capacity]`: the core's tables, and the slots of the event ring.
+pub(super) fn capacity(root: &Table<'_>) -> Result<(Capacity, usize), Fault> {
+    let table = root.table("capacity")?;
+    table.only(&["orders", "executions", "checkpoint_interval_slots", "event_ring_slots"])?;
+    let default = Capacity::default();
+    let interval = limits::CHECKPOINT_INTERVAL_SLOTS_MIN..=limits::CHECKPOINT_INTERVAL_SLOTS_MAX;
+    let ring = limits::EVENT_RING_SLOTS_MIN..=limits::EVENT_RING_SLOTS_MAX;
+    let capacity = Capacity {
+        orders: table.count("orders", 1..=limits::ORDERS_MAX, default.orders)?,
+        executions: table.count("executions", 1..=limits::EXECUTIONS_MAX, default.executions)?,
+        checkpoint_interval_slots: table.integer(
+            "checkpoint_interval_slots",
+            interval,
+            default.checkpoint_interval_slots,
+        )?,
+    };
+    let slots = table.count("event_ring_slots", ring, limits::EVENT_RING_SLOTS)?;
+    Ok((capacity, slots))
+}
+
+/// `[broker]`. A venue that checks margin starts with the account's capital.
+pub(super) fn broker(root: &Table<'_>, capital: Money) -> Result<BrokerConfig, Fault> {
+    let table = root.table("broker")?;
+    table.only(&[
+        "kind",
+        "slippage_bps",
+        "commission_per_contract",
+        "commission_per_share",
+        "commission_bps",
+        "latency_ms",
+        "partial_fill_qty",
+        "reject_rate",
+        "seed",
+        "check_margin",
+    ])?;
+    table.choice("kind", &[("simulated", ())], None)?;
+    let bps = |key| table.get(key).map_or(Ok(Ratio(0)), |value| value.bps());
+    let money = |key| table.get(key).map_or(Ok(Money::ZERO), |value| value.money());
+    let latency_ms = table.integer("latency_ms", 0..=HOUR_MS, 0)?;
+    let lots = |value: Value<'_>| value.lots();
+    let partial_fill_qty = table.get("partial_fill_qty").and_then(Value::unless_none);
+    let part = |value: Value<'_>| value.ratio(Ratio(0)..=Ratio::ONE, PART);
+    let settings = SimSettings {
+        slippage: bps("slippage_bps")?,
+        commission_per_contract: money("commission_per_contract")?,
+        commission_per_share: money("commission_per_share")?,
+        commission_rate: bps("commission_bps")?,
+        latency_ms: i64::try_from(latency_ms).expect("an hour fits"),
+        partial_fill_qty: partial_fill_qty.map(lots).transpose()?,
+        reject_rate: table.get("reject_rate").map_or(Ok(Ratio(0)), part)?,
+        // What TOML can hold as an integer.
+        seed: table.integer("seed", 0..=i64::MAX.unsigned_abs(), 0)?,
+        initial_capital: table.boolean("check_margin", false)?.then_some(capital),
+    };
+    settings.check().map_err(|problem| fault("broker", problem))?;
+    Ok(BrokerConfig::Simulated(settings))
+}
+
+/// `[strategy]`: the figures that are left out have the strategy's own defaults.
+pub(super) fn strategy(root: &Table<'_>) -> Result<StrategySettings, Fault> {
+    let table = root.table("strategy")?;
+    let kinds =
+        [StrategySettings::MOMENTUM, StrategySettings::MEAN_REVERSION, StrategySettings::BREAKOUT];
+    let kinds = kinds.each_ref().map(|settings| (settings.name(), *settings));
+    let default = table.choice("kind", &kinds, None)?;
+    let bars = |key, bars| table.count(key, 1..=LOOKBACK_MAX, bars);
+    let deviations = |key, default| {
+        let expected = "deviations from 0 to 100, such as \"1.5\"";
+        let read = |value: Value<'_>| value.ratio(Ratio(0)..=DEVIATIONS_MAX, expected);
+        table.get(key).map_or(Ok(default), read)
+    };
+    let settings = match default {
+        StrategySettings::Momentum { lookback, threshold, allow_short } => {
+            table.only(&["kind", "lookback", "threshold", "allow_short"])?;
+            let read = |value: Value<'_>| value.ratio(Ratio(0)..=SHARE_MAX, RETURN);
+            StrategySettings::Momentum {
+                lookback: bars("lookback", lookback)?,
+                threshold: table.get("threshold").map_or(Ok(threshold), read)?,
+                allow_short: table.boolean("allow_short", allow_short)?,
+            }
+        }
+        StrategySettings::MeanReversion { lookback, entry, exit, allow_short } => {
+            table.only(&["kind", "lookback", "entry", "exit", "allow_short"])?;
+            StrategySettings::MeanReversion {
+                lookback: bars("lookback", lookback)?,
+                entry: deviations("entry", entry)?,
+                exit: deviations("exit", exit)?,
+                allow_short: table.boolean("allow_short", allow_short)?,
+            }
+        }
+        StrategySettings::Breakout { entry_lookback, exit_lookback, allow_short } => {
+            table.only(&["kind", "entry_lookback", "exit_lookback", "allow_short"])?;
+            StrategySettings::Breakout {
+                entry_lookback: bars("entry_lookback", entry_lookback)?,
+                exit_lookback: bars("exit_lookback", exit_lookback)?,
+                allow_short: table.boolean("allow_short", allow_short)?,
+            }
+        }
+    };
+    settings.check().map_err(|problem| fault(&table.path(strategy_key(problem)), problem))?;
+    Ok(settings)
+}
+
+/// A return.
+const RETURN: &str = "a fraction from 0 to 100, such as \"0.02\"";
+
+/// The key to blame for figures that do not fit together.
+const fn strategy_key(problem: StrategyError) -> &'static str {
+    match problem {
+        StrategyError::Lookback | StrategyError::LookbackTooShort => "lookback",
+        StrategyError::Threshold => "threshold",
+        StrategyError::EntryExit => "exit",
+    }
+}
+
+const IDLES: &[(&str, Idle)] =
+    &[("spin", Idle::Spin), ("yield", Idle::Yield), ("park", Idle::Park)];
+
+/// How fast the gateway plays, if it is said.
+fn pace(table: &Table<'_>) -> Result<Option<Pace>, Fault> {
+    let Some(value) = table.get("pace") else { return Ok(None) };
+    let text = value.text("a pace such as \"lockstep\"")?;
+    text.parse().map(Some).map_err(|expected| value.wrong(expected))
+}
+
+/// `[runtime]`.
+pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<RuntimeConfig, Fault> {
+    let table = root.table("runtime")?;
+    table.only(&[
+        "release",
+        "idle_engine",
+        "idle_journal",
+        "idle_broker",
+        "idle_gateway",
+        "engine_core",
+        "pace",
+    ])?;
+    let default = RuntimeConfig::default();
+    let releases = [
+        ("immediate", Release::Immediate),
+        ("written", Release::Written),
+        ("synced", Release::Synced),
+    ];
+    let idle = |key, default| table.choice(key, IDLES, Some(default));
+    let core = table.get("engine_core").and_then(Value::unless_none);
+    Ok(RuntimeConfig {
+        release: table.choice("release", &releases, Some(default.release))?,
+        idle_engine: idle("idle_engine", default.idle_engine)?,
+        idle_journal: idle("idle_journal", default.idle_journal)?,
+        idle_broker: idle("idle_broker", default.idle_broker)?,
+        idle_gateway: idle("idle_gateway", default.idle_gateway)?,
+        engine_core: core.map(|value| value.count(0..=CORES_MAX - 1)).transpose()?,
+        pace: pace(&table)?.unwrap_or(default.pace),
+        event_ring_slots,
+    })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum SyncName {
+    Never,
+    Interval,
+    EveryBatch,
+}
+
+/// `[log]`.
+pub(super) fn log(root: &Table<'_>) -> Result<LogConfig, Fault> {
+    let table = root.table("log")?;
+    table.only(&["segment_size", "sync", "sync_interval_ms"])?;
+    let default = LogConfig::default();
+    let mut segment_size = default.segment_size;
+    if let Some(value) = table.get("segment_size") {
+        let step = limits::SEGMENT_SIZE_MIN;
+        segment_size = value.integer(step..=limits::SEGMENT_SIZE_MAX)?;
+        if !segment_size.is_multiple_of(step) {
+            return Err(value.wrong(format!("a multiple of {step}")));
+        }
+    }
+    let names = [
+        ("never", SyncName::Never),
+        ("interval", SyncName::Interval),
+        ("every_batch", SyncName::EveryBatch),
+    ];
+    let name = table.choice("sync", &names, Some(SyncName::Interval))?;
+    let ms = table.integer("sync_interval_ms", 1..=HOUR_MS, LogConfig::SYNC_INTERVAL_MS)?;
+    let unused = table.get("sync_interval_ms").filter(|_| name != SyncName::Interval);
+    if let Some(value) = unused {
+        return Err(fault(&value.key, "only sync = \"interval\" has one; leave it out"));
+    }
+    let sync = match name {
+        SyncName::Never => SyncPolicy::Never,
+        SyncName::Interval => SyncPolicy::Interval { ms },
+        SyncName::EveryBatch => SyncPolicy::EveryBatch,
+    };
+    Ok(LogConfig { segment_size, sync })
+}
+
+/// `[feed]`.
+pub(super) fn feed(root: &Table<'_>) -> Result<FeedConfig, Fault> {
+    let table = root.table("feed")?;
+    table.only(&["price_column", "symbols"])?;
+    let columns = [("back_adjusted", PriceColumn::BackAdjusted), ("spliced", PriceColumn::Spliced)];
+    let price_column = table.choice("price_column", &columns, Some(PriceColumn::default()))?;
+    let Some(list) = table.get("symbols") else {
+        return Ok(FeedConfig { price_column, symbols: None });
+    };
+    let mut symbols: Vec<String> = Vec::new();
+    for (key, symbol) in list.texts("a list of symbols such as [\"ES\", \"GC\"]")? {
+        if symbols.iter().any(|other| other == symbol) {
+            return Err(fault(&key, format!("{symbol:?} is there twice")));
+        }
+        symbols.push(symbol.to_owned());
+    }
+    if symbols.is_empty() {
+        return Err(fault(&list.key, "an empty list; expected one symbol or more, or no such key"));
+    }
+    Ok(FeedConfig { price_column, symbols: Some(symbols) })
+}

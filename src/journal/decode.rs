@@ -1,0 +1,103 @@
+//! Bytes to records: the pure core of the reader. Any bytes are allowed: they are a stranger's.
+#![forbid(unsafe_code)]
+
+use crate::journal::crc;
+use crate::journal::layout::{self, FLAGS_ALL, Fault, KIND_MARK, Mark, Slot};
+use crate::limits::{SLOT_SIZE, SLOTS_PER_RECORD_MAX};
+use arrayvec::ArrayVec;
+
+/// Where the chain stands: all that is needed to judge the next slot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Chain {
+    /// Sequence number of the last slot.
+    pub last_seq: u64,
+    /// Stored checksum of the last slot, or of the segment's header before the first.
+    pub last_crc: u32,
+}
+
+/// What stands at the front of some bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decoded {
+    /// A record; its slots are in the buffer handed in, as the writer was given them plus checksum.
+    Record(Chain),
+    /// A mark slot of the journal.
+    Mark(Chain, Mark),
+}
+
+/// Decodes the record or mark at the front of `bytes`, which continue `chain`. Pure.
+///
+/// `record` is cleared first. Bytes behind the record are not looked at. Fewer than 64 bytes are no
+/// slot: the end of a segment.
+///
+/// # Errors
+///
+/// [`Fault::Empty`] for zeros or nothing; what else is wrong with the first bad slot; and
+/// [`Fault::Incomplete`] if the record's later slots are not all there.
+pub fn decode_next(
+    bytes: &[u8],
+    chain: Chain,
+    record: &mut ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
+) -> Result<Decoded, Fault> {
+    record.clear();
+    let (first, mut chain) = decode_slot(bytes, chain)?;
+    if layout::kind(&first) == KIND_MARK {
+        return Ok(Decoded::Mark(chain, Mark::from_words(&first)));
+    }
+    let unknown =
+        |slot: &Slot| Fault::Unknown { kind: layout::kind(slot), flags: layout::flags(slot) };
+    let mut left = layout::left(&first);
+    if layout::is_cont(&first) || usize::from(left) + 1 > SLOTS_PER_RECORD_MAX {
+        return Err(unknown(&first));
+    }
+    record.push(handed_out(&first));
+    while left > 0 {
+        let rest = &bytes[record.len() * SLOT_SIZE..];
+        let (slot, next) = match decode_slot(rest, chain) {
+            Err(Fault::Empty) => return Err(Fault::Incomplete { missing: left }),
+            other => other?,
+        };
+        if !layout::is_cont(&slot)
+            || layout::kind(&slot) != layout::kind(&first)
+            || layout::aux(&slot) != layout::aux(&first)
+            || layout::left(&slot) != left - 1
+        {
+            return Err(unknown(&slot));
+        }
+        record.push(handed_out(&slot));
+        chain = next;
+        left -= 1;
+    }
+    Ok(Decoded::Record(chain))
+}
+
+/// Checks one slot by itself and against its predecessor.
+fn decode_slot(bytes: &[u8], chain: Chain) -> Result<(Slot, Chain), Fault> {
+    let Some(bytes) = bytes.first_chunk::<SLOT_SIZE>() else { return Err(Fault::Empty) };
+    let slot = layout::from_bytes(bytes);
+    let (found, expected) = (layout::crc(&slot), crc::chained(&slot, chain.last_crc));
+    // Zeros first: one link in 2^32 is such that zeros would pass the checksum.
+    if slot == [0; 8] {
+        return Err(Fault::Empty);
+    }
+    if found != expected {
+        return Err(Fault::Crc { found, expected });
+    }
+    let (kind, flags) = (layout::kind(&slot), layout::flags(&slot));
+    let is_mark = kind == KIND_MARK;
+    let is_bare_mark =
+        flags == 0 && layout::left(&slot) == 0 && layout::aux(&slot) == 0 && slot[6] == 0;
+    if kind == 0 || flags & !FLAGS_ALL != 0 || (is_mark && !is_bare_mark) {
+        return Err(Fault::Unknown { kind, flags });
+    }
+    let due = if is_mark { Some(chain.last_seq) } else { chain.last_seq.checked_add(1) };
+    if Some(layout::seq(&slot)) != due {
+        let expected = due.unwrap_or(chain.last_seq);
+        return Err(Fault::Seq { found: layout::seq(&slot), expected });
+    }
+    Ok((slot, Chain { last_seq: layout::seq(&slot), last_crc: found }))
+}
+
+/// The slot as the writer was given it, plus its checksum.
+fn handed_out(slot: &Slot) -> Slot {
+    layout::with_crc(&layout::content(slot), layout::crc(slot))
+}

@@ -1,0 +1,683 @@
+//! Every rule at its limit, where it passes, and one unit above, where it breaks.
+
+use trade_engine::code::Code;
+use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
+use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
+use trade_engine::order::{Contribution, OrdType, Tif};
+use trade_engine::position::{Account, Position};
+use trade_engine::risk::{
+    Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish, check,
+    size, validate,
+};
+use trade_engine::settings::{CorrelationAction, ExposureBasis, RiskSettings, Sizing};
+use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
+
+const ES: InstrumentId = InstrumentId(0);
+const NQ: InstrumentId = InstrumentId(1);
+const OTHER: InstrumentId = InstrumentId(2);
+
+fn price(text: &str) -> Price {
+    text.parse().expect("a price")
+}
+
+fn money(text: &str) -> Money {
+    text.parse().expect("money")
+}
+
+fn ratio(text: &str) -> Ratio {
+    text.parse().expect("a ratio")
+}
+
+/// A small world with an account of 100,000 in which ES is at 4521.25 and everything is allowed.
+#[derive(Clone)]
+struct World {
+    settings: RiskSettings,
+    now: Ts,
+    halted: Option<Code>,
+    account: Account,
+    books: Vec<InstrumentBook>,
+    correlations: Correlations,
+    orders_free: bool,
+    executions_free: bool,
+}
+
+impl World {
+    fn new() -> Self {
+        let contract = |symbol: &str, multiplier: i64, margin: &str| {
+            let mut spec =
+                Instrument::plain(symbol, price("0.25"), PRICE_SCALE, multiplier * PRICE_SCALE);
+            spec.initial_margin = Some(money(margin));
+            InstrumentBook::new(spec)
+        };
+        let mut books = vec![contract("ES", 50, "12650"), contract("NQ", 20, "18700")];
+        books.push(InstrumentBook::new(Instrument::plain(
+            "SHARE",
+            price("0.01"),
+            PRICE_SCALE,
+            PRICE_SCALE,
+        )));
+        books[0].market.price = Some(price("4521.25"));
+        Self {
+            settings: RiskSettings::OFF,
+            now: Ts(0),
+            halted: None,
+            account: Account::new(money("100000")),
+            books,
+            correlations: Correlations::off(),
+            orders_free: true,
+            executions_free: true,
+        }
+    }
+
+    fn with(change: impl FnOnce(&mut RiskSettings)) -> Self {
+        let mut world = Self::new();
+        change(&mut world.settings);
+        world
+    }
+
+    fn view(&self) -> RiskView<'_> {
+        RiskView {
+            settings: &self.settings,
+            now: self.now,
+            halted: self.halted,
+            account: &self.account,
+            books: &self.books,
+            correlations: &self.correlations,
+            orders_free: self.orders_free,
+            executions_free: self.executions_free,
+        }
+    }
+
+    /// Holds so many lots of an instrument, at its mark or at one.
+    fn hold(&mut self, instrument: InstrumentId, qty: i64) {
+        let book = &mut self.books[instrument.index()];
+        let at = book.market.price.unwrap_or(price("1"));
+        let held = Position::held(Qty(qty), at, book.lot_value, book.qty_limit);
+        book.position = held.expect("within bounds");
+    }
+
+    fn work(&mut self, instrument: InstrumentId, side: Side, qty: i64, at: Option<&str>) {
+        let order = Contribution { side, qty: Qty(qty), price: at.map(price), distance: None };
+        self.books[instrument.index()].exposure.add(order).expect("within bounds");
+    }
+
+    fn lose(&mut self, amount: &str) {
+        let change = Money(-money(amount).0);
+        self.account.on_unrealized_change(change).expect("within bounds");
+    }
+
+    fn check(&self, candidate: Candidate) -> Verdict {
+        check(&self.view(), &candidate)
+    }
+
+    /// The order passes every rule.
+    #[track_caller]
+    fn passes(&self, candidate: Candidate) -> Verdict {
+        let verdict = self.check(candidate);
+        assert_eq!(verdict.reason(), None, "{:?}", verdict.broken);
+        verdict
+    }
+
+    /// The order is turned down, for this reason first.
+    #[track_caller]
+    fn refuses(&self, candidate: Candidate, code: Code) -> Verdict {
+        let verdict = self.check(candidate);
+        assert_eq!(verdict.reason(), Some(code), "{:?}", verdict.broken);
+        let codes: Vec<Code> = verdict.broken.iter().map(|finding| finding.code).collect();
+        assert!(codes.is_sorted());
+        verdict
+    }
+}
+
+fn market(instrument: InstrumentId, side: Side, qty: i64) -> Candidate {
+    Candidate {
+        instrument,
+        side,
+        qty: Qty(qty),
+        ord_type: OrdType::Market,
+        price: None,
+        stop_price: None,
+        protect_px: None,
+        reduce_only: false,
+        instead_of: None,
+    }
+}
+
+fn limit(instrument: InstrumentId, side: Side, qty: i64, at: &str) -> Candidate {
+    let price = Some(price(at));
+    Candidate { ord_type: OrdType::Limit, price, ..market(instrument, side, qty) }
+}
+
+fn buy(qty: i64) -> Candidate {
+    market(ES, Side::Buy, qty)
+}
+
+fn sell(qty: i64) -> Candidate {
+    market(ES, Side::Sell, qty)
+}
+
+/// The number and the limit of the first broken rule, as a person reads them.
+fn numbers(verdict: &Verdict) -> (String, String) {
+    let finding = verdict.broken.first().expect("something broke");
+    (finding.number.to_string(), finding.limit.to_string())
+}
+
+#[test]
+fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
+    let mut world = World::with(|risk| risk.max_position_pct = Some(ratio("0.05")));
+    let verdict = world.refuses(buy(1), Code::MaxPositionPct);
+    assert_eq!(numbers(&verdict), ("226062.5".to_owned(), "5000".to_owned()));
+
+    world.settings.exposure_basis = ExposureBasis::Margin;
+    let verdict = world.refuses(buy(1), Code::MaxPositionPct);
+    assert_eq!(numbers(&verdict), ("12650".to_owned(), "5000".to_owned()));
+
+    world.settings.exposure_basis = ExposureBasis::Price;
+    let verdict = world.passes(buy(1));
+    let tightest = verdict.tightest.expect("measured");
+    assert_eq!(tightest.code, Code::MaxPositionPct);
+    assert_eq!((tightest.number.to_string(), tightest.limit.to_string()), {
+        ("4521.25".to_owned(), "5000".to_owned())
+    });
+    world.refuses(buy(2), Code::MaxPositionPct);
+}
+
+#[test]
+fn the_position_limit_is_exact() {
+    // 226,062.50 of 100,000 is 2.260625.
+    let mut world = World::with(|risk| risk.max_position_pct = Some(ratio("2.260625")));
+    world.passes(buy(1));
+    world.passes(sell(1));
+    world.settings.max_position_pct = Some(ratio("2.260624999"));
+    world.refuses(buy(1), Code::MaxPositionPct);
+    world.settings.max_position_pct = Some(ratio("2.260625"));
+    world.lose("0.000000000000000001");
+    world.refuses(buy(1), Code::MaxPositionPct);
+}
+
+#[test]
+fn the_position_limit_takes_the_worst_case_of_the_side() {
+    // One by position, one working at its own price, one at the ask.
+    let mut world = World::new();
+    world.hold(ES, 1);
+    world.books[0].market.ask = Some(price("4521.5"));
+    world.books[0].market.bid = Some(price("4521"));
+    world.work(ES, Side::Buy, 1, Some("4500"));
+    // The other side does not count.
+    world.work(ES, Side::Sell, 7, Some("4600"));
+    // (4521.25 + 4500 + 4521.5) x 50 = 677,137.50.
+    world.settings.max_position_pct = Some(ratio("6.771375"));
+    world.passes(buy(1));
+    world.settings.max_position_pct = Some(ratio("6.771374999"));
+    let verdict = world.refuses(buy(1), Code::MaxPositionPct);
+    assert_eq!(numbers(&verdict).0, "677137.5");
+
+    // From long one, a sale of three may leave two short, at the bid.
+    let mut world = World::new();
+    world.hold(ES, 1);
+    world.books[0].market.bid = Some(price("4521"));
+    world.settings.max_position_pct = Some(ratio("4.521"));
+    world.passes(sell(3));
+    world.settings.max_position_pct = Some(ratio("4.520999999"));
+    world.refuses(sell(3), Code::MaxPositionPct);
+}
+
+#[test]
+fn by_risk_an_order_counts_the_distance_to_its_stop() {
+    let mut world = World::with(|risk| {
+        risk.max_position_pct = Some(ratio("0.01"));
+        risk.exposure_basis = ExposureBasis::Risk;
+    });
+    // 20 points x 50 = 1,000 = 1 %.
+    let protected = Candidate { protect_px: Some(price("4501.25")), ..buy(1) };
+    world.passes(protected);
+    world.refuses(Candidate { protect_px: Some(price("4501.00")), ..buy(1) }, Code::MaxPositionPct);
+    world.refuses(buy(1), Code::NoMark);
+    // A position without a stop cannot be measured; with one it counts from the mark.
+    world.hold(ES, 1);
+    world.refuses(protected, Code::NoMark);
+    world.books[0].protect_px = Some(price("4511.25"));
+    world.refuses(protected, Code::MaxPositionPct);
+    world.passes(Candidate { protect_px: Some(price("4511.25")), ..buy(1) });
+}
+
+#[test]
+fn what_has_no_margin_counts_in_full_by_margin() {
+    let mut world = World::with(|risk| {
+        risk.max_position_pct = Some(ratio("0.05"));
+        risk.exposure_basis = ExposureBasis::Margin;
+    });
+    world.passes(limit(OTHER, Side::Buy, 50, "100"));
+    world.refuses(limit(OTHER, Side::Buy, 50, "100.01"), Code::MaxPositionPct);
+    world.refuses(market(OTHER, Side::Buy, 1), Code::NoMark);
+    world.books[2].market.price = Some(price("5000"));
+    world.passes(market(OTHER, Side::Buy, 1));
+}
+
+#[test]
+fn a_mark_is_needed_only_where_a_limit_asks_for_a_price() {
+    let mut world = World::new();
+    let nq = market(NQ, Side::Buy, 1);
+    world.passes(nq);
+    world.settings.margin = true;
+    world.settings.max_drawdown_pct = Some(ratio("0.1"));
+    world.settings.max_positions = Some(3);
+    world.passes(nq);
+    world.settings.max_position_pct = Some(ratio("10"));
+    world.refuses(nq, Code::NoMark);
+    world.passes(limit(NQ, Side::Buy, 1, "20000"));
+    // A working market order, or a position, cannot be valued either.
+    let mut working = world.clone();
+    working.work(NQ, Side::Buy, 1, None);
+    working.refuses(limit(NQ, Side::Buy, 1, "20000"), Code::NoMark);
+    world.hold(NQ, 1);
+    world.refuses(limit(NQ, Side::Buy, 1, "20000"), Code::NoMark);
+    // An exit needs none.
+    world.passes(market(NQ, Side::Sell, 1));
+    let verdict = world.check(market(NQ, Side::Sell, 1));
+    assert_eq!(verdict.ran & Rule::NoMark.bit(), 0);
+}
+
+#[test]
+fn exits_pass_and_two_of_them_cannot_overshoot() {
+    let mut world = World::with(|risk| {
+        risk.max_position_pct = Some(ratio("0"));
+        risk.max_positions = Some(0);
+        risk.max_daily_loss_pct = Some(ratio("0"));
+        risk.max_drawdown_pct = Some(ratio("0"));
+        risk.margin = true;
+    });
+    world.halted = Some(Code::Operator);
+    world.hold(ES, 3);
+    world.lose("99999");
+    world.passes(sell(3));
+    world.refuses(sell(4), Code::Halted);
+    world.refuses(buy(1), Code::Halted);
+    // A working exit takes its part of the position.
+    world.work(ES, Side::Sell, 2, Some("4600"));
+    world.passes(sell(1));
+    world.refuses(sell(2), Code::Halted);
+    // Working buys do not make room for more sales.
+    world.work(ES, Side::Buy, 5, Some("4500"));
+    world.refuses(sell(2), Code::Halted);
+    // A short is closed by a buy.
+    world.hold(NQ, -1);
+    world.passes(market(NQ, Side::Buy, 1));
+    world.refuses(market(NQ, Side::Buy, 2), Code::Halted);
+}
+
+#[test]
+fn a_reduce_only_order_must_fit() {
+    let mut world = World::new();
+    let reduce = |candidate: Candidate| Candidate { reduce_only: true, ..candidate };
+    world.refuses(reduce(sell(1)), Code::ReduceOnly);
+    world.hold(ES, 2);
+    world.passes(reduce(sell(2)));
+    world.refuses(reduce(sell(3)), Code::ReduceOnly);
+    world.refuses(reduce(buy(1)), Code::ReduceOnly);
+    world.work(ES, Side::Sell, 1, None);
+    world.refuses(reduce(sell(2)), Code::ReduceOnly);
+    world.passes(reduce(sell(1)));
+}
+
+#[test]
+fn a_replace_stands_in_for_its_order() {
+    let mut world = World::new();
+    world.hold(ES, 2);
+    world.work(ES, Side::Sell, 2, Some("4600"));
+    let before =
+        Contribution { side: Side::Sell, qty: Qty(2), price: Some(price("4600")), distance: None };
+    let replace = |qty| Candidate {
+        instead_of: Some(before),
+        reduce_only: true,
+        ..limit(ES, Side::Sell, qty, "4590")
+    };
+    world.passes(replace(2));
+    world.refuses(replace(3), Code::ReduceOnly);
+    // While halted it may not raise the open quantity; it needs no room of its own.
+    let mut world = World::new();
+    world.halted = Some(Code::Operator);
+    world.orders_free = false;
+    world.work(ES, Side::Sell, 2, Some("4600"));
+    let amend = |qty| Candidate { reduce_only: false, ..replace(qty) };
+    world.passes(amend(2));
+    world.passes(amend(1));
+    world.refuses(amend(3), Code::Halted);
+}
+
+#[test]
+fn positions_are_counted_with_what_may_become_one() {
+    let mut world = World::with(|risk| risk.max_positions = Some(2));
+    world.hold(NQ, -1);
+    let verdict = world.passes(buy(1));
+    assert_eq!(verdict.tightest.map(|t| t.number.to_string()), Some("2".to_owned()));
+    world.work(OTHER, Side::Buy, 1, None);
+    world.refuses(buy(1), Code::MaxPositions);
+    world.passes(market(NQ, Side::Sell, 1));
+}
+
+#[test]
+fn margin_is_of_the_worst_case_of_every_instrument() {
+    let mut world = World::with(|risk| risk.margin = true);
+    // 7 x 12,650 = 88,550; 8 x = 101,200.
+    world.passes(buy(7));
+    world.refuses(buy(8), Code::InsufficientMargin);
+    // Working orders of both sides: the larger worst case counts, not the sum.
+    world.work(ES, Side::Sell, 6, Some("4600"));
+    world.passes(buy(7));
+    world.refuses(sell(2), Code::InsufficientMargin);
+    world.passes(sell(1));
+    // Others count: 1 x 18,700 + 6 x 12,650 = 94,600; with 7 it is 107,250.
+    world.hold(NQ, -1);
+    world.passes(buy(6));
+    let verdict = world.refuses(buy(7), Code::InsufficientMargin);
+    assert_eq!(numbers(&verdict), ("107250".to_owned(), "100000".to_owned()));
+    // To the last unit of equity.
+    world.lose("5400");
+    world.passes(buy(6));
+    world.lose("0.000000000000000001");
+    world.refuses(buy(6), Code::InsufficientMargin);
+    // What has no margin is not checked for it.
+    world.passes(limit(OTHER, Side::Buy, 1_000_000, "100"));
+}
+
+#[test]
+fn the_days_loss_and_the_drawdown_are_exact() {
+    let mut world = World::with(|risk| risk.max_daily_loss_pct = Some(ratio("0.03")));
+    world.lose("3000");
+    world.passes(buy(1));
+    world.lose("0.000000000000000001");
+    let verdict = world.refuses(buy(1), Code::MaxDailyLoss);
+    assert_eq!(numbers(&verdict), ("3000".to_owned(), "3000".to_owned()));
+    world.account.roll_day();
+    world.passes(buy(1));
+
+    let mut world = World::with(|risk| risk.max_drawdown_pct = Some(ratio("0.1")));
+    world.account.on_unrealized_change(money("10000")).unwrap();
+    world.account.note_peak();
+    world.lose("11000");
+    world.passes(buy(1));
+    world.lose("0.000000000000000001");
+    world.refuses(buy(1), Code::MaxDrawdown);
+    world.account.restart_peak();
+    world.passes(buy(1));
+}
+
+#[test]
+fn halts_hours_and_room() {
+    let mut world = World::new();
+    world.halted = Some(Code::MaxDrawdown);
+    world.refuses(buy(1), Code::Halted);
+    world.halted = None;
+    world.books[0].spec.sessions = Some(vec![OpenInterval { open: Ts(10), close: Ts(20) }]);
+    for (now, open) in [(9, false), (10, true), (19, true), (20, false)] {
+        world.now = Ts(now);
+        let reason = world.check(buy(1)).reason();
+        assert_eq!(reason, if open { None } else { Some(Code::MarketClosed) });
+    }
+    // An exit is not above the market's hours.
+    world.hold(ES, 1);
+    world.refuses(sell(1), Code::MarketClosed);
+    world.now = Ts(10);
+    world.orders_free = false;
+    world.refuses(sell(1), Code::Capacity);
+    world.orders_free = true;
+    world.executions_free = false;
+    world.refuses(buy(1), Code::Capacity);
+}
+
+#[test]
+fn the_instruments_own_value_bounds() {
+    let mut world = World::new();
+    world.books[2].spec.min_notional = Some(money("10"));
+    world.books[2].spec.max_notional = Some(money("1000"));
+    let order = |qty, at| limit(OTHER, Side::Buy, qty, at);
+    world.passes(order(10, "1"));
+    world.refuses(order(9, "1.11"), Code::MinNotional);
+    world.passes(order(1_000, "1"));
+    world.refuses(order(1_000, "1.01"), Code::MaxNotional);
+    world.refuses(market(OTHER, Side::Buy, 10), Code::NoMark);
+    // A value at its lower bound is not what is called tight.
+    let verdict = world.passes(order(10, "1"));
+    assert_eq!(verdict.tightest.map(|t| t.code), Some(Code::MaxNotional));
+}
+
+#[test]
+fn a_figure_out_of_range_is_refused_last() {
+    let mut world = World::with(|risk| risk.max_position_pct = Some(ratio("10")));
+    let limit_qty = world.books[0].qty_limit.0;
+    world.refuses(buy(limit_qty + 1), Code::MaxPositionPct);
+    world.refuses(buy(i64::MAX), Code::Overflow);
+    world.settings = RiskSettings::OFF;
+    world.passes(buy(limit_qty));
+    world.refuses(buy(limit_qty + 1), Code::Overflow);
+    world.work(ES, Side::Buy, 1, None);
+    world.refuses(buy(limit_qty), Code::Overflow);
+    world.refuses(buy(i64::MAX), Code::Overflow);
+    world.halted = Some(Code::Operator);
+    world.refuses(buy(i64::MAX), Code::Halted);
+}
+
+/// ES and NQ move together, or apart.
+fn moving(together: bool, action: CorrelationAction) -> World {
+    let mut world = World::with(|risk| {
+        risk.max_correlation = Some(ratio("0.8"));
+        risk.correlation_action = action;
+    });
+    world.correlations = Correlations::new(3, 4);
+    for (at, close) in [100, 120, 90, 110].into_iter().enumerate() {
+        let opened = Ts(i64::try_from(at).unwrap());
+        let other = if together { close * 2 } else { 250 - close };
+        world.correlations.on_bar(ES, opened, Price(close * PRICE_SCALE));
+        world.correlations.on_bar(NQ, opened, Price(other * PRICE_SCALE));
+    }
+    world
+}
+
+#[test]
+fn correlation_is_signed_by_direction() {
+    for together in [true, false] {
+        let mut world = moving(together, CorrelationAction::Refuse);
+        let (like, unlike) = if together { (buy(1), sell(1)) } else { (sell(1), buy(1)) };
+        world.passes(like);
+        world.hold(NQ, 1);
+        world.refuses(like, Code::MaxCorrelation);
+        world.passes(unlike);
+        world.hold(NQ, -1);
+        world.refuses(unlike, Code::MaxCorrelation);
+        world.passes(like);
+        // An order that may open counts, too.
+        world.hold(NQ, 0);
+        world.work(NQ, Side::Buy, 1, None);
+        world.refuses(like, Code::MaxCorrelation);
+        world.passes(unlike);
+        // An exit passes.
+        world.hold(ES, -like.side.sign());
+        world.passes(like);
+    }
+}
+
+#[test]
+fn correlation_warns_or_refuses_above_its_limit() {
+    let mut world = moving(true, CorrelationAction::Warn);
+    world.hold(NQ, 1);
+    let verdict = world.passes(buy(1));
+    assert_eq!(verdict.warnings.len(), 1);
+    assert_eq!((verdict.warnings[0].other, verdict.warnings[0].correlation), (NQ, Ratio::ONE));
+    assert!(world.passes(sell(1)).warnings.is_empty());
+    // Equal passes: nothing is above one.
+    world.settings.max_correlation = Some(Ratio::ONE);
+    assert!(world.passes(buy(1)).warnings.is_empty());
+    world.settings.correlation_action = CorrelationAction::Refuse;
+    world.passes(buy(1));
+    world.settings.max_correlation = Some(Ratio(Ratio::ONE.0 - 1));
+    let verdict = world.refuses(buy(1), Code::MaxCorrelation);
+    assert_eq!(numbers(&verdict), ("1".to_owned(), "0.999999999".to_owned()));
+}
+
+#[test]
+fn the_tightest_rule_is_the_nearest_to_its_limit() {
+    let mut world = World::with(|risk| {
+        risk.margin = true;
+        risk.max_position_pct = Some(ratio("3"));
+        risk.max_positions = Some(4);
+    });
+    // Position 226,062.5 of 300,000; margin 12,650 of 100,000; positions 1 of 4.
+    let verdict = world.passes(buy(1));
+    assert_eq!(verdict.tightest.map(|t| t.code), Some(Code::MaxPositionPct));
+    world.settings.max_positions = Some(1);
+    let verdict = world.passes(buy(1));
+    assert_eq!(verdict.tightest.map(|t| t.code), Some(Code::MaxPositions));
+    world.settings = RiskSettings::OFF;
+    assert_eq!(world.passes(buy(1)).tightest, None);
+}
+
+#[test]
+fn every_rule_says_that_it_ran() {
+    let off = World::new().passes(buy(1)).ran;
+    let always = [Rule::Halted, Rule::MarketClosed, Rule::Capacity, Rule::Overflow];
+    assert_eq!(off, always.iter().map(|rule| rule.bit()).sum::<u32>());
+    assert_eq!(Rule::ALL.len(), RULES);
+    assert_eq!(Rule::ALL.iter().map(|rule| rule.code() as u8).min(), Some(Code::Halted as u8));
+    assert_eq!(Rule::Overflow.code(), Code::Overflow);
+}
+
+fn terms() -> Terms {
+    Terms {
+        ord_type: OrdType::StopLimit,
+        tif: Tif::Day,
+        qty: Qty(1),
+        price: Some(price("4521.25")),
+        stop_price: Some(price("4520")),
+        expire_at: None,
+        defect: None,
+    }
+}
+
+#[test]
+fn validation_names_the_first_fault() {
+    let mut book = World::new().books.remove(0);
+    book.spec.min_qty = Some(Qty(2));
+    book.spec.max_qty = Some(Qty(9));
+    let good = Terms { qty: Qty(2), ..terms() };
+    let off = Some(price("4521.3"));
+    let cases = [
+        (good, None),
+        (Terms { qty: Qty(9), ..good }, None),
+        (Terms { qty: Qty(0), ..good }, Some(Code::BadQty)),
+        (Terms { qty: Qty(-1), price: None, ..good }, Some(Code::BadQty)),
+        (Terms { price: None, ..good }, Some(Code::BadPrice)),
+        (Terms { stop_price: None, ..good }, Some(Code::BadPrice)),
+        (Terms { stop_price: None, ord_type: OrdType::Limit, ..good }, None),
+        (Terms { price: None, stop_price: None, ord_type: OrdType::Market, ..good }, None),
+        (Terms { price: Some(Price(PRICE_MAX)), ..good }, None),
+        (Terms { price: Some(Price(PRICE_MAX + 250_000_000)), ..good }, Some(Code::BadPrice)),
+        (Terms { price: Some(Price(i64::MIN)), ..good }, Some(Code::BadPrice)),
+        (Terms { price: off, ..good }, Some(Code::OffTick)),
+        (Terms { stop_price: off, ..good }, Some(Code::OffTick)),
+        (Terms { price: off, ord_type: OrdType::Market, ..good }, None),
+        (Terms { qty: Qty(1), ..good }, Some(Code::MinQty)),
+        (Terms { qty: Qty(10), ..good }, Some(Code::MaxQty)),
+        (Terms { price: Some(price("0")), ..good }, Some(Code::NegativePrice)),
+        (Terms { tif: Tif::Gtd, ..good }, Some(Code::ExpiredOnEntry)),
+        (Terms { tif: Tif::Gtd, expire_at: Some(Ts(5)), ..good }, Some(Code::ExpiredOnEntry)),
+        (Terms { tif: Tif::Gtd, expire_at: Some(Ts(6)), ..good }, None),
+        // What the edge found takes its place in the order.
+        (Terms { defect: Some(Code::OffLot), ..good }, Some(Code::OffLot)),
+        (Terms { defect: Some(Code::OffLot), qty: Qty(0), ..good }, Some(Code::OffLot)),
+        (Terms { defect: Some(Code::OffLot), price: None, ..good }, Some(Code::BadPrice)),
+        (Terms { defect: Some(Code::OffLot), price: off, ..good }, Some(Code::OffLot)),
+        (Terms { defect: Some(Code::OffTick), price: None, ..good }, Some(Code::OffTick)),
+        (Terms { defect: Some(Code::OffTick), qty: Qty(0), ..good }, Some(Code::BadQty)),
+        (Terms { defect: Some(Code::Overflow), qty: Qty(1), ..good }, Some(Code::MinQty)),
+    ];
+    for (terms, expected) in cases {
+        assert_eq!(validate(Some(&book), Ts(5), &terms).err(), expected, "{terms:?}");
+    }
+    let nobody = validate(None, Ts(5), &Terms { qty: Qty(0), ..good });
+    assert_eq!(nobody, Err(Code::UnknownSymbol));
+    book.spec.negative_prices = true;
+    let below = Terms { price: Some(price("-37.5")), stop_price: Some(price("0")), ..good };
+    assert_eq!(validate(Some(&book), Ts(5), &below), Ok(()));
+}
+
+fn sized(world: &World, wish: Wish) -> Result<i64, Code> {
+    size(&world.view(), &wish).map(|qty| qty.0)
+}
+
+fn wish() -> Wish {
+    Wish {
+        instrument: ES,
+        side: Side::Buy,
+        strength: Ratio::ONE,
+        price: Some(price("4000")),
+        stop: None,
+        qty: None,
+    }
+}
+
+#[test]
+fn sizing_by_notional_and_by_margin() {
+    let mut world = World::with(|risk| {
+        risk.sizing = Sizing::PercentEquity;
+        risk.sizing_pct = ratio("4");
+    });
+    // 400,000 buys exactly two at 4,000; a unit less buys one.
+    assert_eq!(sized(&world, wish()), Ok(2));
+    let dearer = Wish { price: Some(price("4000.000000001")), ..wish() };
+    assert_eq!(sized(&world, dearer), Ok(1));
+    assert_eq!(sized(&world, Wish { price: Some(price("-4000")), ..wish() }), Ok(2));
+    assert_eq!(sized(&world, Wish { strength: ratio("0.5"), ..wish() }), Ok(1));
+    assert_eq!(sized(&world, Wish { strength: ratio("0.499999999"), ..wish() }), {
+        Err(Code::ZeroSize)
+    });
+    assert_eq!(sized(&world, Wish { strength: ratio("7"), ..wish() }), Ok(2));
+    assert_eq!(sized(&world, Wish { strength: ratio("-1"), ..wish() }), Err(Code::ZeroSize));
+    assert_eq!(sized(&world, Wish { price: None, ..wish() }), Err(Code::NoMark));
+    assert_eq!(sized(&world, Wish { price: Some(Price(0)), ..wish() }), Err(Code::BadPrice));
+    // A quantity is for exact sizing only.
+    assert_eq!(sized(&world, Wish { qty: Some(Qty(9)), ..wish() }), Ok(2));
+    world.settings.sizing_max_qty = Some(Qty(1));
+    assert_eq!(sized(&world, wish()), Ok(1));
+    world.settings.sizing_max_qty = None;
+
+    world.settings.sizing = Sizing::PercentMargin;
+    world.settings.sizing_pct = ratio("0.253");
+    assert_eq!(sized(&world, wish()), Ok(2));
+    world.settings.sizing_pct = ratio("0.252999999");
+    assert_eq!(sized(&world, Wish { price: None, ..wish() }), Ok(1));
+    assert_eq!(sized(&world, Wish { instrument: OTHER, ..wish() }), Err(Code::ZeroSize));
+    world.lose("100000");
+    assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+    world.lose("1");
+    assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+}
+
+#[test]
+fn sizing_by_risk_and_exactly() {
+    let mut world = World::with(|risk| {
+        risk.sizing = Sizing::FixedRisk;
+        risk.sizing_pct = ratio("0.01");
+    });
+    // 1,000 at risk; 10 points x 50 = 500 a lot.
+    let buy = Wish { stop: Some(price("3990")), ..wish() };
+    assert_eq!(sized(&world, buy), Ok(2));
+    assert_eq!(sized(&world, Wish { strength: ratio("0.1"), ..buy }), Ok(2));
+    assert_eq!(sized(&world, Wish { stop: Some(price("3989.999999999")), ..buy }), Ok(1));
+    let sell = Wish { side: Side::Sell, stop: Some(price("4010")), ..wish() };
+    assert_eq!(sized(&world, sell), Ok(2));
+    assert_eq!(sized(&world, Wish { stop: None, ..buy }), Err(Code::BadPrice));
+    assert_eq!(sized(&world, Wish { stop: buy.price, ..buy }), Err(Code::BadPrice));
+    assert_eq!(sized(&world, Wish { stop: sell.stop, ..buy }), Err(Code::BadPrice));
+    assert_eq!(sized(&world, Wish { price: None, ..buy }), Err(Code::NoMark));
+
+    world.settings.sizing = Sizing::Exact;
+    let exact = |qty| Wish { qty: Some(Qty(qty)), price: None, ..wish() };
+    assert_eq!(sized(&world, exact(3)), Ok(3));
+    assert_eq!(sized(&world, exact(0)), Err(Code::BadQty));
+    assert_eq!(sized(&world, exact(-3)), Err(Code::BadQty));
+    assert_eq!(sized(&world, wish()), Err(Code::BadQty));
+    assert_eq!(sized(&world, exact(i64::MAX)), Err(Code::Overflow));
+    world.settings.sizing_max_qty = Some(Qty(2));
+    assert_eq!(sized(&world, exact(3)), Ok(2));
+}

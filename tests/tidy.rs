@@ -1,0 +1,170 @@
+//! The house rules that a compiler does not hold: layers, banned words, where `unsafe` may stand.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A module may import from the rows above its own, never from its own row or below.
+const LAYERS: &[&[&str]] = &[
+    &["limits"],
+    &["units"],
+    &["code", "digest", "instrument"],
+    &["calendar", "settings", "order"],
+    &["contracts", "position", "codec"],
+    &["risk", "input"],
+    &["event", "broker", "strategy"],
+    &["config", "journal"],
+    &["engine"],
+    &["replay", "embedded", "runtime"],
+];
+
+/// What the core and all that it imports must not name: clocks, threads, files, atomics, hashing in
+/// random order, randomness.
+const CORE: &[&str] = &[
+    "limits",
+    "units",
+    "code",
+    "digest",
+    "instrument",
+    "settings",
+    "order",
+    "position",
+    "codec",
+    "risk",
+    "input",
+    "event",
+    "engine",
+];
+const BANNED_IN_CORE: &[&str] = &[
+    "std::time",
+    "std::thread",
+    "std::fs",
+    "std::io",
+    "std::net",
+    "std::sync",
+    "HashMap",
+    "HashSet",
+    "rand::",
+    "f64",
+    "f32",
+    "println!",
+    "Instant",
+    "SystemTime",
+];
+
+fn layer(module: &str) -> usize {
+    LAYERS.iter().position(|row| row.contains(&module)).unwrap_or_else(|| {
+        panic!("module `{module}` has no layer: add it to LAYERS in tests/tidy.rs")
+    })
+}
+
+fn sources(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).expect("the sources are there") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            sources(&path, found);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Every source file of the library, with its top-level module and its text.
+fn library() -> Vec<(PathBuf, String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = Vec::new();
+    sources(&root, &mut found);
+    assert!(found.len() > 40, "the walk found {} files", found.len());
+    found
+        .into_iter()
+        .filter(|path| path.file_name().is_some_and(|name| name != "lib.rs"))
+        .map(|path| {
+            let inside = path.strip_prefix(&root).expect("it is inside");
+            let first = inside.iter().next().expect("it has a name").to_string_lossy();
+            let module = first.trim_end_matches(".rs").to_owned();
+            let text = fs::read_to_string(&path).expect("a source file is text");
+            (path, module, text)
+        })
+        .collect()
+}
+
+/// Lines of code, comments taken out.
+fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    text.lines()
+        .enumerate()
+        .map(|(at, line)| (at + 1, line.split("//").next().unwrap_or("")))
+        .filter(|(_, line)| !line.trim().is_empty())
+}
+
+#[test]
+fn modules_import_only_from_the_layers_above() {
+    let mut wrong = Vec::new();
+    for (path, module, text) in library() {
+        for (line, code) in code(&text) {
+            for after in code.split("crate::").skip(1) {
+                let end = after.find(|c: char| !c.is_alphanumeric() && c != '_');
+                let used = &after[..end.unwrap_or(after.len())];
+                let is_module = LAYERS.iter().any(|row| row.contains(&used));
+                if is_module && used != module && layer(used) >= layer(&module) {
+                    wrong.push(format!("{}:{line}: {module} imports {used}", path.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "against the layers:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_core_names_no_clock_thread_file_float_or_random_order() {
+    let mut wrong = Vec::new();
+    for (path, module, text) in library() {
+        if !CORE.contains(&module.as_str()) {
+            continue;
+        }
+        for (line, code) in code(&text) {
+            for word in BANNED_IN_CORE.iter().filter(|word| code.contains(*word)) {
+                wrong.push(format!("{}:{line}: {word}", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "banned in the core:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn only_the_map_is_unsafe() {
+    for (path, _, text) in library() {
+        let says =
+            code(&text).any(|(_, line)| line.contains("unsafe {") || line.contains("unsafe fn"));
+        assert!(!says || path.ends_with("journal/map.rs"), "{} is unsafe", path.display());
+    }
+}
+
+#[test]
+fn sources_are_plain_and_finished() {
+    for (path, _, text) in library() {
+        assert!(text.starts_with("//!"), "{} does not say what it holds", path.display());
+        assert!(text.is_ascii(), "{} is not ASCII", path.display());
+        for (line, content) in text.lines().enumerate() {
+            let at = format!("{}:{}", path.display(), line + 1);
+            let table = content.trim_start().starts_with("/*") || content.contains("----");
+            assert!(content.len() <= 100 || table, "{at} is longer than 100 columns");
+            for word in ["TODO", "FIXME", "todo!", "unimplemented!"] {
+                assert!(!content.contains(word), "{at} says {word}");
+            }
+        }
+    }
+}
+
+/// State is written in one place: outside `apply.rs` nobody calls what changes an order or a book.
+#[test]
+fn only_apply_writes_state() {
+    for (path, module, text) in library() {
+        if module != "engine" || path.ends_with("apply.rs") || path.ends_with("executions.rs") {
+            continue;
+        }
+        for (line, code) in code(&text) {
+            for write in [".orders.get_mut", ".orders.insert", ".orders.remove", ".books.get_mut"] {
+                assert!(!code.contains(write), "{}:{line} writes state", path.display());
+            }
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! Reads the log of a run; see `replay --help`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(trade_engine_tools::replay::run(std::env::args_os()))
+}

@@ -1,0 +1,292 @@
+//! `trade-engine check-config FILE`: loads a configuration as a run would, and says in words what
+//! was understood.
+
+use std::fmt::{Display, Write as _};
+use std::path::Path;
+use trade_engine::config::{
+    BrokerConfig, Config, ConfigError, Idle, Pace, PriceColumn, Release, SyncPolicy,
+};
+use trade_engine::instrument::Instrument;
+use trade_engine::settings::{CorrelationAction, ExposureBasis, Settings, Sizing};
+use trade_engine::strategy::StrategySettings;
+use trade_engine::units::{Money, Ratio, Ts};
+
+const DAY_NS: i64 = 86_400_000_000_000;
+
+/// Loads and cross-checks a configuration; returns what a person should read.
+///
+/// # Errors
+/// The first thing wrong, with file, line and key.
+pub fn check_config(path: &Path) -> Result<String, ConfigError> {
+    let config = Config::load(path)?;
+    let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
+    Ok(format!("{}: good\n\n{}", path.display(), describe(&config, Ts(now))?))
+}
+
+/// What a configuration means, with the sessions of the week that follows `now`.
+///
+/// # Errors
+/// Settings that contradict each other, where the caller has changed any since it was read.
+pub fn describe(config: &Config, now: Ts) -> Result<String, ConfigError> {
+    let week_end = Ts(now.0.saturating_add(7 * DAY_NS));
+    let settings = config.settings(None, now, week_end)?;
+    let mut text = rules(config, &settings);
+    runtime(&mut text, config);
+    feed(&mut text, config);
+    text.push_str("\ninstruments\n");
+    for instrument in &settings.instruments {
+        describe_instrument(&mut text, instrument);
+    }
+    text.push_str("\nsessions of the next seven days, UTC\n");
+    for instrument in &settings.instruments {
+        sessions(&mut text, instrument);
+    }
+    Ok(text)
+}
+
+/// By which rules a run plays: account, limits, sizing, broker, strategy.
+pub fn rules(config: &Config, settings: &Settings) -> String {
+    let mut text = String::new();
+    account(&mut text, config);
+    limits(&mut text, settings);
+    sizing(&mut text, settings);
+    broker(&mut text, &config.broker);
+    strategy(&mut text, &config.strategy);
+    text
+}
+
+fn line(text: &mut String, name: &str, value: impl Display) {
+    writeln!(text, "  {name:<24}{value}").expect("a string takes any text");
+}
+
+/// A fraction as a percentage, exactly.
+fn percent(ratio: Ratio) -> String {
+    // Two decimals fewer: a percent is a hundredth of the whole, which has nine.
+    let mut text = String::new();
+    trade_engine::units::write_decimal(&mut text, i128::from(ratio.0), 7)
+        .expect("a string takes any text");
+    text + " %"
+}
+
+fn or_off<T>(limit: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    limit.map_or_else(|| "OFF".to_owned(), show)
+}
+
+fn account(text: &mut String, config: &Config) {
+    let account = &config.account;
+    text.push_str("account\n");
+    line(text, "initial capital", format!("{} {}", account.initial_capital, account.currency));
+    let roll = &account.day_roll;
+    line(text, "day rolls at", format!("{} in {}", roll.time, roll.timezone));
+}
+
+fn limits(text: &mut String, settings: &Settings) {
+    let risk = &settings.risk;
+    text.push_str("\nlimits\n");
+    let basis = match risk.exposure_basis {
+        ExposureBasis::Notional => "notional",
+        ExposureBasis::Margin => "initial margin",
+        ExposureBasis::Price => "price x quantity",
+        ExposureBasis::Risk => "risk to the stop",
+    };
+    let position =
+        or_off(risk.max_position_pct, |limit| format!("{} of equity, by {basis}", percent(limit)));
+    line(text, "max position", position);
+    line(text, "max positions", or_off(risk.max_positions, |limit| limit.to_string()));
+    let drawdown = or_off(risk.max_drawdown_pct, |limit| {
+        format!("{} from the highest equity, then halted", percent(limit))
+    });
+    line(text, "max drawdown", drawdown);
+    let loss = or_off(risk.max_daily_loss_pct, |limit| {
+        format!("{} of the day's first equity, until the day rolls", percent(limit))
+    });
+    line(text, "max daily loss", loss);
+    line(text, "margin", margin(settings));
+    let correlation = or_off(risk.max_correlation, |limit| {
+        let action = match risk.correlation_action {
+            CorrelationAction::Warn => "warns",
+            CorrelationAction::Refuse => "refuses",
+        };
+        format!("{limit} over {} bar closes, {action}", risk.correlation_window)
+    });
+    line(text, "max correlation", correlation);
+}
+
+/// The margin rule looks only at what has a margin: whatever has none is named.
+fn margin(settings: &Settings) -> String {
+    if !settings.risk.margin {
+        return "OFF".to_owned();
+    }
+    let without: Vec<&str> = settings
+        .instruments
+        .iter()
+        .filter(|one| one.initial_margin.is_none())
+        .map(|one| one.symbol.as_str())
+        .collect();
+    if without.is_empty() {
+        return "equity covers all initial margin".to_owned();
+    }
+    format!("equity covers all initial margin; none is known for {}", without.join(", "))
+}
+
+fn sizing(text: &mut String, settings: &Settings) {
+    let risk = &settings.risk;
+    text.push_str("\nsizing\n");
+    let share = percent(risk.sizing_pct);
+    let size = match risk.sizing {
+        Sizing::PercentEquity => format!("{share} of equity x strength, by notional"),
+        Sizing::PercentMargin => format!("{share} of equity x strength, by initial margin"),
+        Sizing::FixedRisk => format!("{share} of equity at risk to the stop"),
+        Sizing::Exact => "the signal's own quantity".to_owned(),
+    };
+    line(text, "quantity", size);
+    line(text, "at most", or_off(risk.sizing_max_qty, |most| format!("{most} lots")));
+}
+
+fn broker(text: &mut String, broker: &BrokerConfig) {
+    let BrokerConfig::Simulated(venue) = broker;
+    text.push_str("\nbroker: simulated\n");
+    line(text, "slippage", percent(venue.slippage));
+    let parts = [
+        (venue.commission_per_contract, "a lot"),
+        (venue.commission_per_share, "a unit of quantity"),
+    ];
+    let mut commission: Vec<String> = parts
+        .iter()
+        .filter(|(money, _)| *money != Money::ZERO)
+        .map(|(money, per)| format!("{money} {per}"))
+        .collect();
+    if venue.commission_rate != Ratio(0) {
+        commission.push(format!("{} of the value", percent(venue.commission_rate)));
+    }
+    let commission =
+        if commission.is_empty() { "none".to_owned() } else { commission.join(" and ") };
+    line(text, "commission", commission);
+    line(text, "latency", format!("{} ms", venue.latency_ms));
+    let partial = venue.partial_fill_qty;
+    let takes =
+        partial.map_or_else(|| "the whole order".to_owned(), |most| format!("at most {most} lots"));
+    line(text, "one trade takes", takes);
+    line(text, "random rejects", percent(venue.reject_rate));
+    line(text, "seed", venue.seed);
+    line(text, "checks margin itself", yes_no(venue.initial_capital.is_some()));
+}
+
+const fn yes_no(value: bool) -> &'static str {
+    if value { "yes" } else { "no" }
+}
+
+fn strategy(text: &mut String, strategy: &StrategySettings) {
+    writeln!(text, "\nstrategy: {}", strategy.name()).expect("a string takes any text");
+    let short = match *strategy {
+        StrategySettings::Momentum { lookback, threshold, allow_short } => {
+            line(text, "lookback", format!("{lookback} bars"));
+            line(text, "threshold", percent(threshold));
+            allow_short
+        }
+        StrategySettings::MeanReversion { lookback, entry, exit, allow_short } => {
+            line(text, "lookback", format!("{lookback} closes"));
+            line(text, "entry", format!("{entry} deviations"));
+            line(text, "exit", format!("{exit} deviations"));
+            allow_short
+        }
+        StrategySettings::Breakout { entry_lookback, exit_lookback, allow_short } => {
+            line(text, "entry", format!("{entry_lookback} bars"));
+            line(text, "exit", format!("{exit_lookback} bars"));
+            allow_short
+        }
+    };
+    line(text, "sells short", yes_no(short));
+}
+
+const fn idle(idle: Idle) -> &'static str {
+    match idle {
+        Idle::Spin => "spin",
+        Idle::Yield => "yield",
+        Idle::Park => "park",
+    }
+}
+
+fn runtime(text: &mut String, config: &Config) {
+    let runtime = &config.runtime;
+    text.push_str("\nruntime and log\n");
+    let release = match runtime.release {
+        Release::Immediate => "at once; a crash may leave orders that the log does not know",
+        Release::Written => "when its record survives the process",
+        Release::Synced => "when its record survives the machine",
+    };
+    line(text, "an order leaves", release);
+    let pace = match runtime.pace {
+        Pace::Lockstep => "lockstep: two runs are alike".to_owned(),
+        Pace::Realtime(times) => format!("real time x {times}"),
+        Pace::Flood => "flood: as fast as the rings take it".to_owned(),
+    };
+    line(text, "pace", pace);
+    let others = [
+        ("engine", runtime.idle_engine),
+        ("journal", runtime.idle_journal),
+        ("broker", runtime.idle_broker),
+        ("gateway", runtime.idle_gateway),
+    ];
+    let waits: Vec<String> =
+        others.iter().map(|(name, how)| format!("{name} {}", idle(*how))).collect();
+    line(text, "waiting", waits.join(", "));
+    let core = runtime.engine_core;
+    let core = core.map_or_else(|| "chosen at start".to_owned(), |core| core.to_string());
+    line(text, "core of the engine", core);
+    let sync = match config.log.sync {
+        SyncPolicy::Never => "when it is closed".to_owned(),
+        SyncPolicy::Interval { ms } => format!("every {ms} ms"),
+        SyncPolicy::EveryBatch => "after every batch".to_owned(),
+    };
+    line(text, "log goes to the disk", sync);
+    line(text, "segment", format!("{} bytes", config.log.segment_size));
+    let capacity = &config.capacity;
+    line(text, "orders at once", capacity.orders);
+    line(text, "executions remembered", capacity.executions);
+    line(text, "checkpoint every", format!("{} slots", capacity.checkpoint_interval_slots));
+    line(text, "event ring", format!("{} slots", runtime.event_ring_slots));
+}
+
+fn feed(text: &mut String, config: &Config) {
+    text.push_str("\nfeed\n");
+    let column = match config.feed.price_column {
+        PriceColumn::BackAdjusted => "back-adjusted",
+        PriceColumn::Spliced => "spliced",
+    };
+    line(text, "daily futures prices", column);
+    let symbols = config.feed.symbols.as_ref();
+    line(text, "symbols", symbols.map_or_else(|| "all".to_owned(), |some| some.join(", ")));
+}
+
+fn describe_instrument(text: &mut String, instrument: &Instrument) {
+    let tick_value = Money(
+        i128::from(instrument.tick_size.0).saturating_mul(i128::from(instrument.lot_value())),
+    );
+    let currency = &instrument.currency;
+    let margin = instrument
+        .initial_margin
+        .map_or_else(|| "no margin known".to_owned(), |margin| format!("margin {margin}"));
+    let about = format!("tick {} = {tick_value} {currency} a lot, {margin}", instrument.tick_size);
+    line(text, &instrument.symbol, about);
+}
+
+fn sessions(text: &mut String, instrument: &Instrument) {
+    let Some(sessions) = &instrument.sessions else {
+        return line(text, &instrument.symbol, "always open");
+    };
+    if sessions.is_empty() {
+        line(text, &instrument.symbol, "closed");
+    }
+    for (index, session) in sessions.iter().enumerate() {
+        let name = if index == 0 { instrument.symbol.as_str() } else { "" };
+        let span = format!("{} to {}", moment(session.open), moment(session.close));
+        line(text, name, span);
+    }
+}
+
+/// `Mon 2026-03-09 22:00`.
+fn moment(ts: Ts) -> String {
+    jiff::Timestamp::from_nanosecond(i128::from(ts.0))
+        .map_or_else(|_| ts.0.to_string(), |time| time.strftime("%a %Y-%m-%d %H:%M").to_string())
+}

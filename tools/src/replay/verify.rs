@@ -1,0 +1,164 @@
+//! `replay verify`: two proofs in one walk. Every record is applied and checked against what it says
+//! about the state; and every input is decided again, and must give the same bytes.
+
+use crate::text::{Align, Table, count, time};
+use crate::walk::{LogError, Walk};
+use std::io::Write;
+use std::path::Path;
+use trade_engine::event::{Body, DECIDE_VERSION, Event, Record};
+use trade_engine::journal::verdict::MarkSource;
+use trade_engine::journal::{LogEnd, Tail};
+use trade_engine::replay::Redecide;
+
+#[derive(Default)]
+struct Counts {
+    records: u64,
+    slots: u64,
+    head: u64,
+    inputs: u64,
+    events: u64,
+    checkpoints: u64,
+}
+
+/// How far the second proof goes.
+enum Again {
+    /// As far as the log has been read.
+    Going(Box<Redecide>),
+    /// Not at all, or no further: another program's decisions.
+    Other { decide_version: u32, from_seq: u64 },
+}
+
+pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<(), LogError> {
+    let mut walk = Walk::open(dir)?;
+    let mut counts = Counts::default();
+    let mut again = Again::Going(Box::default());
+    while let Some(record) = walk.read()? {
+        counts.take(&record, walk.slots().len() as u64);
+        let slots = walk.slots().to_vec();
+        // Applied first: what does not follow must not be decided on.
+        walk.apply()?;
+        again = again.next(&walk, &record, &slots)?;
+    }
+    let end = walk.end()?;
+    walk.whole_state()?;
+    report(dir, &walk, &counts, &again, &end, out)
+}
+
+impl Counts {
+    fn take(&mut self, record: &Record, slots: u64) {
+        self.records += 1;
+        self.slots += slots;
+        match record.body {
+            Body::Opening(_) => self.head += 1,
+            Body::Input(..) => self.inputs += 1,
+            Body::Event(event) => {
+                self.events += 1;
+                self.checkpoints += u64::from(matches!(event, Event::Checkpoint { .. }));
+            }
+        }
+    }
+}
+
+impl Again {
+    fn next(
+        self,
+        walk: &Walk,
+        record: &Record,
+        slots: &[trade_engine::codec::Slot],
+    ) -> Result<Self, LogError> {
+        let Self::Going(mut redecide) = self else { return Ok(self) };
+        // A segment written by a journal that was not told says 0.
+        let of_segment = Some(walk.segment_decide_version()).filter(|version| *version != 0);
+        let versions = [walk.replay().decide_version(), of_segment];
+        let other = versions.into_iter().flatten().find(|v| !Redecide::can_decide(*v));
+        if let Some(decide_version) = other {
+            return Ok(Self::Other { decide_version, from_seq: record.head.seq });
+        }
+        redecide.next(slots).map_err(|error| walk.located(error))?;
+        Ok(Self::Going(redecide))
+    }
+}
+
+fn report(
+    dir: &Path,
+    walk: &Walk,
+    counts: &Counts,
+    again: &Again,
+    end: &LogEnd,
+    out: &mut impl Write,
+) -> Result<(), LogError> {
+    let state = walk.whole_state()?;
+    let mut table = Table::new(&[("", Align::Left), ("", Align::Left)]);
+    let version = walk.replay().decide_version().unwrap_or(0);
+    table.row(&["written by", &format!("{}, decisions {version}", walk.replay().build())]);
+    let Counts { records, slots, head, inputs, events, checkpoints } = counts;
+    let kinds = format!("{head} head, {inputs} inputs, {events} events");
+    table.row(&["records", &format!("{records} in {} ({kinds})", count(*slots, "slot"))]);
+    table.row(&["segments", &end.position.segment.to_string()]);
+    table.row(&["last record", &format!("seq {} at {}", end.last_seq, time(state.ts()))]);
+    table.row(&["state", &format!("hash {:016x}", state.hash())]);
+    let checked = format!("{checkpoints}, the state hashes as each of them says");
+    table.row(&["checkpoints", &checked]);
+    table.row(&["decided again", &decided(again)]);
+    table.row(&["end", &ending(end)]);
+    let group = unfinished(end, again);
+    if let Some(group) = &group {
+        table.row(&["last group", group]);
+    }
+    if end.mark_source != MarkSource::SideFile {
+        table.row(&[
+            "synced mark",
+            "the side file is gone or damaged: damage near the end of the \
+                     log cannot be told from a crash",
+        ]);
+    }
+    writeln!(out, "{}", crate::text::clean(&dir.display().to_string()))?;
+    table.write(out)?;
+    writeln!(
+        out,
+        "{}",
+        if group.is_some() { "good, up to its last whole record" } else { "good" }
+    )?;
+    Ok(())
+}
+
+fn decided(again: &Again) -> String {
+    match again {
+        Again::Going(_) => "every input gives the same events, byte for byte".to_owned(),
+        Again::Other { decide_version, from_seq } => format!(
+            "not from record {from_seq} on: decisions {decide_version} are not this program's \
+             ({DECIDE_VERSION}); only the state was checked"
+        ),
+    }
+}
+
+fn ending(end: &LogEnd) -> String {
+    match end.tail {
+        Tail::Clean => "clean".to_owned(),
+        Tail::Torn { at, fault, bytes, valid_slots } => format!(
+            "torn, as a crash leaves it: {} behind the last whole record, at byte {} of segment {} \
+             ({fault}; {} among them whole)",
+            count(bytes, "byte"),
+            at.offset,
+            at.segment,
+            count(valid_slots, "slot"),
+        ),
+    }
+}
+
+/// The last input's events are not all there.
+fn unfinished(end: &LogEnd, again: &Again) -> Option<String> {
+    let missing = match again {
+        Again::Going(redecide) => redecide.missing_slots(),
+        Again::Other { .. } => 0,
+    };
+    if missing == 0 && end.group_end_seq == end.last_seq {
+        return None;
+    }
+    Some(format!(
+        "unfinished, as a crash leaves it: the last whole group ends at record {}, and {} of the \
+         next are missing; whoever takes the log up decides its input again",
+        end.group_end_seq,
+        count(missing as u64, "slot"),
+    ))
+}

@@ -1,0 +1,328 @@
+//! The main job: historical bars through gateway, strategy, rings, pinned engine, simulated broker
+//! and journal, and then what came of it.
+
+mod report;
+
+use crate::feed::{Feed, FeedError, FeedSettings, FeedSource};
+use crate::summary::Summary;
+use crate::timeline::Timeline;
+use crate::walk::LogError;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::fmt;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use trade_engine::broker::{RouteError, Router, SimError, SimulatedBroker};
+use trade_engine::calendar::CalendarError;
+use trade_engine::config::{BrokerConfig, Config, ConfigError, Pace};
+use trade_engine::event::DECIDE_VERSION;
+use trade_engine::instrument::InstrumentId;
+use trade_engine::journal::{Journal, JournalError, JournalOptions, LogReader};
+use trade_engine::replay::Replay;
+use trade_engine::runtime::{
+    Clock, GatewayPlan, Outcome, Parts, Running, RuntimeSettings, StartError, start,
+};
+use trade_engine::settings::Settings;
+use trade_engine::units::Ts;
+
+/// What to run.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct RunArgs {
+    /// Directory of the log: new or empty. Default: a new one under ./logs.
+    #[arg(long, value_name = "DIR")]
+    pub log: Option<PathBuf>,
+
+    /// Print the summary as one JSON document.
+    #[arg(long)]
+    pub json: bool,
+
+    /// Configuration instead of the embedded config/default.toml.
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Market data instead of the embedded daily bars: a file, or a directory of files.
+    #[arg(long, value_name = "FILE")]
+    pub data: Option<PathBuf>,
+
+    /// `lockstep`, `flood`, `realtime` or `realtime xN`; overrides the configuration.
+    #[arg(long, value_name = "PACE", num_args = 1..=2)]
+    pub pace: Vec<String>,
+
+    /// How many of the last trades to print.
+    #[arg(long, value_name = "N", default_value_t = 15)]
+    pub trades: usize,
+}
+
+/// Why a run did not start or did not end well: one line for a person.
+#[derive(Debug)]
+pub enum RunError {
+    /// The configuration.
+    Config(ConfigError),
+    /// The market data.
+    Feed(FeedError),
+    /// Nothing to trade, or a setting that makes no sense.
+    Setting(String),
+    /// The log.
+    Journal(JournalError),
+    /// The log, read back.
+    Log(LogError),
+    /// The threads.
+    Start(StartError),
+    /// Standard output.
+    Output(io::Error),
+    /// The log gives another state than the run had.
+    Differs,
+}
+
+impl fmt::Display for RunError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => write!(f, "{error}"),
+            Self::Feed(error) => write!(f, "{error}"),
+            Self::Setting(what) => f.write_str(what),
+            Self::Journal(error) => write!(f, "the log: {error}"),
+            Self::Log(error) => write!(f, "the log: {error}"),
+            Self::Start(error) => write!(f, "{error}"),
+            Self::Output(error) => write!(f, "cannot write the summary: {error}"),
+            Self::Differs => f.write_str("the log replays to another state than the run ended in"),
+        }
+    }
+}
+
+impl std::error::Error for RunError {}
+
+macro_rules! from {
+    ($($error:ty => $variant:ident),* $(,)?) => {
+        $(impl From<$error> for RunError {
+            fn from(error: $error) -> Self {
+                Self::$variant(error)
+            }
+        })*
+    };
+}
+
+from! {
+    ConfigError => Config,
+    FeedError => Feed,
+    JournalError => Journal,
+    LogError => Log,
+    StartError => Start,
+    io::Error => Output,
+}
+
+macro_rules! from_setting {
+    ($($error:ty),* $(,)?) => {
+        $(impl From<$error> for RunError {
+            fn from(error: $error) -> Self {
+                Self::Setting(error.to_string())
+            }
+        })*
+    };
+}
+
+from_setting!(CalendarError, SimError, RouteError);
+
+/// Sessions are expanded this far beyond the last bar, so that its day has an end.
+const SLACK_NANOS: i64 = 14 * 86_400 * 1_000_000_000;
+
+/// Runs it and prints what came of it.
+///
+/// # Errors
+/// [`RunError`]. Whatever was recorded before stays in the log.
+pub fn run(args: &RunArgs) -> Result<(), RunError> {
+    match play_and_tell(args) {
+        // Whoever reads has seen enough: the run and its log are complete.
+        Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        outcome => outcome,
+    }
+}
+
+fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
+    let config = match &args.config {
+        Some(path) => Config::load(path)?,
+        None => Config::embedded_default(),
+    };
+    let pace = pace(args, &config)?;
+    let rules = config
+        .contracts
+        .session_rules()
+        .map_err(|error| RunError::Setting(format!("contracts: {error}")))?;
+    let source = args.data.clone().map_or(FeedSource::Embedded, FeedSource::Path);
+    let feed_settings = FeedSettings { price_column: config.feed.price_column, rules };
+    let bars = wanted(Feed::open(&source, &feed_settings)?, &config)?;
+    let (from, last) = bars.span();
+    let to = Ts(last.0.saturating_add(SLACK_NANOS));
+    let settings = config.settings(Some(&bars.symbols), from, to)?;
+    let dir = match &args.log {
+        Some(dir) => dir.clone(),
+        None => default_dir()?,
+    };
+    let mut out = io::stdout().lock();
+    if !args.json {
+        report::heading(&mut out, (&config, &settings), &source, &bars)?;
+    }
+    let timeline = timeline(bars, &settings, &config, to)?;
+    let outcome = play(&config, settings, timeline, pace, &dir)?;
+    finish(args, &outcome, &dir, &mut out)
+}
+
+fn pace(args: &RunArgs, config: &Config) -> Result<Pace, RunError> {
+    if args.pace.is_empty() {
+        return Ok(config.runtime.pace);
+    }
+    let text = args.pace.join(" ");
+    let wrong = |expected| RunError::Setting(format!("--pace {text}: expected {expected}"));
+    text.parse().map_err(wrong)
+}
+
+/// The bars of the symbols that the configuration wants: all of the data's where it names none.
+fn wanted(mut bars: Feed, config: &Config) -> Result<Feed, RunError> {
+    if let Some(symbols) = &config.feed.symbols {
+        let kept: Vec<usize> =
+            (0..bars.symbols.len()).filter(|at| symbols.contains(&bars.symbols[*at])).collect();
+        if kept.is_empty() {
+            let (have, want) = (bars.symbols.join(", "), symbols.join(", "));
+            let what = format!("feed.symbols wants {want}; the data has {have}");
+            return Err(RunError::Setting(what));
+        }
+        bars.bars.retain(|bar| kept.contains(&bar.symbol));
+        for bar in &mut bars.bars {
+            bar.symbol = kept.iter().position(|at| *at == bar.symbol).expect("it was kept");
+        }
+        bars.symbols = kept.into_iter().map(|at| bars.symbols[at].clone()).collect();
+    }
+    Ok(bars)
+}
+
+fn timeline(
+    bars: Feed,
+    settings: &Settings,
+    config: &Config,
+    to: Ts,
+) -> Result<Timeline, RunError> {
+    let (from, _) = bars.span();
+    let instruments: Vec<InstrumentId> = bars
+        .symbols
+        .iter()
+        .map(|symbol| settings.instrument(symbol).expect("the settings are made of the symbols"))
+        .collect();
+    let day_rolls = config.account.day_roll.rule()?.instants(from, to)?;
+    Ok(Timeline::new(bars, instruments, day_rolls))
+}
+
+/// A new directory under `./logs`, named for the time.
+fn default_dir() -> Result<PathBuf, RunError> {
+    let now = jiff::Timestamp::from_nanosecond(Clock::now().0.into());
+    let now = now.map_err(|error| RunError::Setting(format!("the machine's clock: {error}")))?;
+    let parent = Path::new("logs");
+    std::fs::create_dir_all(parent)
+        .map_err(|error| RunError::Setting(format!("cannot make ./logs: {error}")))?;
+    let name = now.strftime("%Y%m%dT%H%M%S").to_string();
+    let mut number = 0;
+    loop {
+        let suffix = if number == 0 { String::new() } else { format!("-{number}") };
+        let dir = parent.join(format!("{name}{suffix}"));
+        if !dir.exists() {
+            return Ok(dir);
+        }
+        number += 1;
+    }
+}
+
+fn broker(config: &Config, settings: &Settings) -> Result<Router, RunError> {
+    let BrokerConfig::Simulated(sim) = &config.broker;
+    let venue = SimulatedBroker::new(0, sim.clone(), settings.instruments.clone())?;
+    let routes = vec![Some(0); settings.instruments.len()];
+    Ok(Router::new(vec![Box::new(venue)], routes)?)
+}
+
+fn play(
+    config: &Config,
+    settings: Settings,
+    timeline: Timeline,
+    pace: Pace,
+    dir: &Path,
+) -> Result<Outcome, RunError> {
+    let (moments, opened) = (timeline.len() as u64, timeline.begins());
+    let options = JournalOptions {
+        segment_size: config.log.segment_size,
+        decide_version: DECIDE_VERSION,
+        pad_to_sector: config.runtime.release == trade_engine::config::Release::Synced,
+    };
+    let broker = Box::new(broker(config, &settings)?);
+    let journal = Journal::create(dir, options)?;
+    let progress = Arc::new(AtomicU64::new(0));
+    let instruments = settings.instruments.len();
+    let gateway = GatewayPlan {
+        feed: Box::new(timeline),
+        strategy: config.strategy.build(instruments),
+        pace,
+        instruments,
+        progress: Arc::clone(&progress),
+    };
+    let runtime = RuntimeSettings::of(config);
+    let running = start(Parts { settings, runtime, journal, broker, gateway, opened })?;
+    stop_on_signal(&running)?;
+    show_progress(&running, &progress, moments);
+    Ok(running.join())
+}
+
+/// Ctrl-C ends the run in order: what is under way settles, the log is closed.
+fn stop_on_signal(running: &Running) -> Result<(), RunError> {
+    let shared = running.shared();
+    ctrlc::set_handler(move || shared.stop())
+        .map_err(|error| RunError::Setting(format!("cannot handle Ctrl-C: {error}")))
+}
+
+fn show_progress(running: &Running, progress: &AtomicU64, moments: u64) {
+    let style = ProgressStyle::with_template("{bar:40} {pos}/{len} moments  {elapsed_precise}")
+        .expect("the template is sound");
+    // Drawn only where a person looks: indicatif hides it when standard error is no terminal.
+    let bar = ProgressBar::with_draw_target(Some(moments), ProgressDrawTarget::stderr());
+    bar.set_style(style);
+    while !running.is_finished() {
+        bar.set_position(progress.load(Ordering::Relaxed));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    bar.set_position(progress.load(Ordering::Relaxed));
+    bar.finish_and_clear();
+}
+
+fn finish(
+    args: &RunArgs,
+    outcome: &Outcome,
+    dir: &Path,
+    out: &mut impl Write,
+) -> Result<(), RunError> {
+    if let Err(error) = &outcome.journal {
+        let whole = "what was recorded before is whole; `replay verify` says how far";
+        return Err(RunError::Setting(format!("the log cannot go on: {error}; {whole}")));
+    }
+    let summary = Summary::read(dir)?;
+    if replayed_hash(dir)? != outcome.state.hash() {
+        return Err(RunError::Differs);
+    }
+    if args.json {
+        let mut document = summary.to_json();
+        report::add_run(&mut document, outcome, dir);
+        writeln!(out, "{document}")?;
+        return Ok(());
+    }
+    summary.print(out, args.trades)?;
+    report::latencies(out, outcome)?;
+    report::closing(out, outcome, dir)?;
+    Ok(())
+}
+
+/// What the log's last state hashes to: read back from the disk, record by record.
+fn replayed_hash(dir: &Path) -> Result<u64, RunError> {
+    let wrong = |error: &dyn fmt::Display| RunError::Setting(format!("the log: {error}"));
+    let mut reader = LogReader::open(dir).map_err(|error| wrong(&error))?;
+    let mut replay = Replay::default();
+    while let Some(slots) = reader.next_record().map_err(|error| wrong(&error))? {
+        replay.next(slots).map_err(|error| wrong(&error))?;
+    }
+    replay.state().map(|state| state.hash()).ok_or_else(|| wrong(&"it has no head"))
+}

@@ -1,0 +1,151 @@
+//! What came of a run, folded from its log: account, positions, orders, trades, and everything that
+//! was refused or odd.
+
+mod fold;
+mod json;
+mod print;
+
+use crate::trade::Trade;
+use crate::walk::LogError;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use trade_engine::code::Code;
+use trade_engine::order::OrderState;
+use trade_engine::units::{Money, Price, Ts};
+
+/// The summary of a log. Memory grows with the number of trades and with nothing else.
+///
+/// ```
+/// use trade_engine_tools::summary::Summary;
+/// let missing = Summary::read(std::path::Path::new("no/such/log"));
+/// assert!(missing.is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Summary {
+    /// The log it was read from.
+    pub log: LogInfo,
+    /// Money.
+    pub account: AccountSummary,
+    /// One for each instrument, in the order of the configuration.
+    pub positions: Vec<PositionSummary>,
+    /// Orders by the state that they are in or were retired in; states without an order left out.
+    pub orders: Vec<(OrderState, u64)>,
+    /// Rows for trades that name an order which no input made.
+    pub unassigned: u64,
+    /// Orders turned down, by code or by the venue's words; most frequent first.
+    pub rejects: Vec<(String, u64)>,
+    /// Steps that changed nothing, by code.
+    pub refusals: Vec<(Code, u64)>,
+    /// Reports that contradict the order's state or themselves, by code.
+    pub anomalies: Vec<(Code, u64)>,
+    /// Things that a person should look at, by code.
+    pub warnings: Vec<(Code, u64)>,
+    /// Every trade, in order.
+    pub trades: Vec<Trade>,
+    /// Every halt, in order.
+    pub halts: Vec<Halt>,
+}
+
+/// Where the summary comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogInfo {
+    /// The directory.
+    pub dir: PathBuf,
+    /// The program that wrote it.
+    pub build: String,
+    /// Records in it.
+    pub records: u64,
+    /// Sequence number of the last slot.
+    pub last_seq: u64,
+    /// Time of the first input, if there is one.
+    pub first_ts: Option<Ts>,
+    /// Time of the last record.
+    pub last_ts: Ts,
+}
+
+/// Money of the whole account, in its currency.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccountSummary {
+    /// What it is measured in.
+    pub currency: String,
+    /// Equity before the first order.
+    pub initial_capital: Money,
+    /// What the account is worth at the marks.
+    pub equity: Money,
+    /// equity / initial capital - 1 in 1e-9, half to even; none of a capital of zero, or past the
+    /// bounds.
+    pub return_nanos: Option<i128>,
+    /// P&L of what was closed, commission taken off.
+    pub realized: Money,
+    /// P&L of what is held.
+    pub unrealized: Money,
+    /// Paid.
+    pub commission: Money,
+    /// Money that trades were worse than the prices at decision; none past the bounds.
+    pub slippage: Option<Money>,
+    /// Money that trades were worse than the marks at hand-over; none past the bounds.
+    pub arrival_slippage: Option<Money>,
+    /// Why trading is halted at the end, if it is.
+    pub halted: Option<String>,
+}
+
+/// One instrument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PositionSummary {
+    /// Its symbol.
+    pub symbol: String,
+    /// `LONG`, `SHORT` or `FLAT`.
+    pub side: &'static str,
+    /// In the instrument's unit, never negative.
+    pub qty: String,
+    /// Average price of what is held.
+    pub avg_px: Option<Price>,
+    /// Last market price.
+    pub mark: Option<Price>,
+    /// P&L of what was closed, commission taken off.
+    pub realized: Money,
+    /// P&L of what is held; none where no mark is known.
+    pub unrealized: Option<Money>,
+    /// Paid.
+    pub commission: Money,
+    /// Money that trades were worse than the prices at decision.
+    pub slippage: Money,
+    /// How many trades.
+    pub trades: u64,
+}
+
+/// A halt and what ended it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// Its record.
+    pub seq: u64,
+    /// When.
+    pub ts: Ts,
+    /// The code, or the operator's words.
+    pub reason: String,
+    /// When a person resumed, if one did.
+    pub resumed: Option<Ts>,
+}
+
+impl Summary {
+    /// Folds the log in `dir`, as far as it is whole.
+    ///
+    /// # Errors
+    /// There is no log, it is damaged, or its records do not follow from each other.
+    pub fn read(dir: &Path) -> Result<Self, LogError> {
+        fold::read(dir)
+    }
+
+    /// Prints it as tables, with the last so many trades.
+    ///
+    /// # Errors
+    /// Those of the writer.
+    pub fn print(&self, out: &mut impl Write, last_trades: usize) -> io::Result<()> {
+        print::print(self, out, last_trades)
+    }
+
+    /// As one JSON document, every decimal a string, every trade in it.
+    pub fn to_json(&self) -> serde_json::Value {
+        json::to_json(self)
+    }
+}

@@ -1,0 +1,177 @@
+//! The summary as tables for a person.
+
+use super::{AccountSummary, Summary};
+use crate::text::{Align, Table, clean, decimal, money, price, time};
+use crate::trade::{Slip, Trade};
+use std::io::{self, Write};
+use trade_engine::code::Code;
+use trade_engine::units::{Money, div_half_even};
+
+use Align::{Left, Right};
+
+pub(super) fn print(summary: &Summary, out: &mut impl Write, last_trades: usize) -> io::Result<()> {
+    account(&summary.account, out)?;
+    positions(summary, out)?;
+    orders(summary, out)?;
+    let rejects = summary.rejects.iter().map(|(reason, count)| (reason.as_str(), *count));
+    counts("Rejects by reason", rejects, out)?;
+    counts("Refused steps", codes(&summary.refusals), out)?;
+    counts("Anomalies", codes(&summary.anomalies), out)?;
+    counts("Warnings", codes(&summary.warnings), out)?;
+    trades(&summary.trades, last_trades, out)?;
+    halts(summary, out)
+}
+
+fn codes(codes: &[(Code, u64)]) -> impl Iterator<Item = (&str, u64)> {
+    codes.iter().map(|(code, count)| (code.name(), *count))
+}
+
+fn or_dash(value: Option<Money>) -> String {
+    value.map_or_else(|| "-".to_owned(), money)
+}
+
+fn account(account: &AccountSummary, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "Account ({})", clean(&account.currency))?;
+    // 1e-9 of the whole to hundredths of a percent: five digits fewer.
+    let percent = account.return_nanos.and_then(|nanos| div_half_even(nanos, 100_000));
+    let percent = percent.map_or_else(|| "-".to_owned(), |hundredths| decimal(hundredths, 2));
+    let mut table = Table::new(&[("", Left), ("", Right), ("", Left)]);
+    table.row(&["initial capital", &money(account.initial_capital), ""]);
+    table.row(&["equity", &money(account.equity), ""]);
+    table.row(&["return", &percent, "%"]);
+    table.row(&["realized", &money(account.realized), "net of commission"]);
+    table.row(&["unrealized", &money(account.unrealized), ""]);
+    table.row(&["commission", &money(account.commission), ""]);
+    table.row(&["slippage", &or_dash(account.slippage), "against the price at decision"]);
+    table.row(&["slippage", &or_dash(account.arrival_slippage), "against the mark at hand-over"]);
+    if let Some(reason) = &account.halted {
+        table.row(&["HALTED", "", reason]);
+    }
+    table.write(out)
+}
+
+fn positions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    writeln!(out, "\nPositions")?;
+    let mut table = Table::new(&[
+        ("symbol", Left),
+        ("side", Left),
+        ("qty", Right),
+        ("avg price", Right),
+        ("mark", Right),
+        ("realized", Right),
+        ("unrealized", Right),
+        ("commission", Right),
+        ("slippage", Right),
+        ("trades", Right),
+    ]);
+    for each in &summary.positions {
+        table.row(&[
+            &each.symbol,
+            each.side,
+            &each.qty,
+            &price(each.avg_px),
+            &price(each.mark),
+            &money(each.realized),
+            &or_dash(each.unrealized),
+            &money(each.commission),
+            &money(each.slippage),
+            &each.trades.to_string(),
+        ]);
+    }
+    table.write(out)
+}
+
+fn orders(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    let total: u64 = summary.orders.iter().map(|(_, count)| count).sum();
+    let states = summary.orders.iter().map(|(state, count)| (state.name(), *count));
+    let unassigned = (summary.unassigned > 0).then_some(("(no order of ours)", summary.unassigned));
+    writeln!(out, "\nOrders by final state ({total})")?;
+    count_rows(states.chain(unassigned), out)
+}
+
+/// A section that is left out when it is empty.
+fn counts<'a>(
+    title: &str,
+    rows: impl Iterator<Item = (&'a str, u64)>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut rows = rows.peekable();
+    if rows.peek().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\n{title}")?;
+    count_rows(rows, out)
+}
+
+fn count_rows<'a>(
+    rows: impl Iterator<Item = (&'a str, u64)>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let mut table = Table::new(&[("", Left), ("", Right)]);
+    for (name, count) in rows {
+        table.row(&[name, &count.to_string()]);
+    }
+    table.write(out)
+}
+
+fn trades(trades: &[Trade], last_trades: usize, out: &mut impl Write) -> io::Result<()> {
+    let shown = &trades[trades.len().saturating_sub(last_trades)..];
+    if shown.len() == trades.len() {
+        writeln!(out, "\nTrades ({})", trades.len())?;
+    } else {
+        writeln!(out, "\nTrades (the last {} of {})", shown.len(), trades.len())?;
+    }
+    let mut table = Table::new(&[
+        ("time", Left),
+        ("order", Left),
+        ("symbol", Left),
+        ("side", Left),
+        ("qty", Right),
+        ("price", Right),
+        ("commission", Right),
+        ("slippage", Right),
+        ("bps", Right),
+        ("arrival", Right),
+        ("bps", Right),
+        ("realized", Right),
+        ("position", Right),
+    ]);
+    let slip_money = |slip: Option<Slip>| or_dash(slip.map(|slip| slip.money));
+    let slip_bps = |slip: Option<Slip>| {
+        // Two decimals are enough for a person.
+        let hundredths = slip.and_then(|slip| div_half_even(slip.bps?, 100));
+        hundredths.map_or_else(|| "-".to_owned(), |hundredths| decimal(hundredths, 2))
+    };
+    for trade in shown {
+        table.row(&[
+            &time(trade.ts),
+            &trade.name,
+            &trade.symbol,
+            trade.side.name(),
+            &trade.qty_text,
+            &trade.price.to_string(),
+            &money(trade.commission),
+            &slip_money(trade.decision),
+            &slip_bps(trade.decision),
+            &slip_money(trade.arrival),
+            &slip_bps(trade.arrival),
+            &money(trade.realized),
+            &trade.position_text,
+        ]);
+    }
+    if shown.is_empty() { Ok(()) } else { table.write(out) }
+}
+
+fn halts(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    if summary.halts.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nHalts")?;
+    let mut table =
+        Table::new(&[("time", Left), ("record", Right), ("reason", Left), ("resumed", Left)]);
+    for halt in &summary.halts {
+        let resumed = halt.resumed.map_or_else(|| "-".to_owned(), time);
+        table.row(&[&time(halt.ts), &halt.seq.to_string(), &halt.reason, &resumed]);
+    }
+    table.write(out)
+}

@@ -1,0 +1,222 @@
+//! A log read from its first record on, one record at a time, with the state beside it: memory does
+//! not grow with the log.
+
+use crate::names::Names;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use trade_engine::codec::{Slot, Slots};
+use trade_engine::engine::State;
+use trade_engine::event::Record;
+use trade_engine::journal::{Fault, LogEnd, LogReader, Position, ReadError, layout};
+use trade_engine::replay::{Replay, ReplayError};
+
+/// Why a log could not be read, or what was asked of it not be answered. One line each.
+#[derive(Debug)]
+pub enum LogError {
+    /// There is no log of ours.
+    NotALog(ReadError),
+    /// The log is damaged, or the system refuses to read on.
+    Read(ReadError),
+    /// The records do not follow from each other.
+    Replay {
+        /// The segment's file.
+        path: PathBuf,
+        /// Where the record begins in it, bytes.
+        offset: u64,
+        /// What is wrong.
+        error: ReplayError,
+    },
+    /// The log ends before its head is complete.
+    NoHead {
+        /// The directory.
+        dir: PathBuf,
+        /// Its last record.
+        last_seq: u64,
+    },
+    /// What was asked makes no sense for this log.
+    Argument(String),
+    /// The output could not be written.
+    Write(io::Error),
+}
+
+impl LogError {
+    /// 2: a wrong argument, or no log of this version; 1: damage.
+    pub const fn exit_status(&self) -> u8 {
+        match self {
+            Self::NotALog(_) | Self::Argument(_) => 2,
+            Self::Replay { error: ReplayError::Version { .. }, .. } => 2,
+            Self::Read(_) | Self::Replay { .. } | Self::NoHead { .. } | Self::Write(_) => 1,
+        }
+    }
+}
+
+impl fmt::Display for LogError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotALog(error) | Self::Read(error) => write!(f, "{error}"),
+            Self::Replay { path, offset, error } => {
+                write!(f, "{}: byte {offset}: {error}", path.display())
+            }
+            Self::NoHead { dir, last_seq } => write!(
+                f,
+                "{}: the log ends at record {last_seq}, before its configuration is complete",
+                dir.display()
+            ),
+            Self::Argument(what) => write!(f, "{what}"),
+            Self::Write(error) => write!(f, "cannot write the output: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for LogError {}
+
+impl From<io::Error> for LogError {
+    fn from(error: io::Error) -> Self {
+        Self::Write(error)
+    }
+}
+
+/// What is wrong with a log that could not even be opened: damage, or something else than a log.
+fn opening_error(error: ReadError) -> LogError {
+    let is_damage = match &error {
+        ReadError::MissingSegment { .. } => true,
+        ReadError::Header { fault, .. } => {
+            !matches!(fault, Fault::Version { .. } | Fault::Magic { .. })
+        }
+        ReadError::Io { .. }
+        | ReadError::NotADirectory { .. }
+        | ReadError::NoLog { .. }
+        | ReadError::Damaged { .. }
+        | ReadError::MarkMismatch { .. } => false,
+    };
+    if is_damage { LogError::Read(error) } else { LogError::NotALog(error) }
+}
+
+/// The walk: [`Walk::read`] a record, look at the state before it, [`Walk::apply`] it.
+#[derive(Debug)]
+pub struct Walk {
+    dir: PathBuf,
+    reader: LogReader,
+    replay: Replay,
+    names: Names,
+    /// The record read last, until it is applied.
+    slots: Slots,
+}
+
+impl Walk {
+    /// Opens the log in `dir` before its first record.
+    ///
+    /// # Errors
+    /// There is no log, or its first header is damaged or of another version.
+    pub fn open(dir: &Path) -> Result<Self, LogError> {
+        Ok(Self {
+            dir: dir.to_owned(),
+            reader: LogReader::open(dir).map_err(opening_error)?,
+            replay: Replay::default(),
+            names: Names::default(),
+            slots: Slots::new(),
+        })
+    }
+
+    /// Reads the next record; the state stays as it was before it. `None` at the end.
+    ///
+    /// # Errors
+    /// Damage, or a record that this version does not know.
+    pub fn read(&mut self) -> Result<Option<Record>, LogError> {
+        assert!(self.slots.is_empty(), "the record before has not been applied");
+        let Some(slots) = self.reader.next_record().map_err(LogError::Read)? else {
+            return Ok(None);
+        };
+        let record = Record::decode(slots);
+        self.slots.extend(slots.iter().copied());
+        match record {
+            Some(record) => Ok(Some(record)),
+            None => {
+                let (seq, kind) = (self.slots[0][0], layout::kind(&self.slots[0]));
+                Err(self.located(ReplayError::Undecodable { seq, kind }))
+            }
+        }
+    }
+
+    /// Applies the record that was read.
+    ///
+    /// # Errors
+    /// It does not follow from the state before it.
+    pub fn apply(&mut self) -> Result<(), LogError> {
+        let record = match self.replay.next(&self.slots) {
+            Ok(record) => record,
+            Err(error) => return Err(self.located(error)),
+        };
+        self.names.observe(&record, self.replay.state());
+        self.slots.clear();
+        Ok(())
+    }
+
+    /// Reads and applies the next record. `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Walk::read`] and [`Walk::apply`].
+    pub fn step(&mut self) -> Result<Option<Record>, LogError> {
+        let record = self.read()?;
+        if record.is_some() {
+            self.apply()?;
+        }
+        Ok(record)
+    }
+
+    /// Says where in the files a record lies that is wrong.
+    pub fn located(&self, error: ReplayError) -> LogError {
+        let Position { segment, offset } = self.reader.record_position();
+        LogError::Replay { path: self.dir.join(layout::segment_name(segment)), offset, error }
+    }
+
+    /// The slots of the record that was read and is not yet applied.
+    pub fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    /// The state; `None` while the head is not complete.
+    pub const fn state(&self) -> Option<&State> {
+        self.replay.state()
+    }
+
+    /// The state of a log whose head must be complete by now.
+    ///
+    /// # Errors
+    /// It is not.
+    pub fn whole_state(&self) -> Result<&State, LogError> {
+        self.state().ok_or_else(|| {
+            let last_seq = self.reader.group_end_seq();
+            LogError::NoHead { dir: self.dir.clone(), last_seq }
+        })
+    }
+
+    /// The words so far.
+    pub const fn names(&self) -> &Names {
+        &self.names
+    }
+
+    /// As [`Names::take_exec_id`].
+    pub fn take_exec_id(&mut self) -> Option<String> {
+        self.names.take_exec_id()
+    }
+
+    /// What the head says about the log.
+    pub const fn replay(&self) -> &Replay {
+        &self.replay
+    }
+
+    /// Version of the decisions, by the header of the segment that the last record lies in.
+    pub fn segment_decide_version(&self) -> u32 {
+        self.reader.decide_version()
+    }
+
+    /// How the log ends, after the last record.
+    ///
+    /// # Errors
+    /// Damage that only shows behind the last whole record.
+    pub fn end(&mut self) -> Result<LogEnd, LogError> {
+        self.reader.end().map_err(LogError::Read)
+    }
+}

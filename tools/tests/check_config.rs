@@ -1,0 +1,107 @@
+//! What `check-config` says about a configuration.
+
+use std::path::{Path, PathBuf};
+use trade_engine::config::Config;
+use trade_engine::units::Ts;
+use trade_engine_tools::check_config::{check_config, describe};
+
+/// Thursday, 2026-03-05 12:00 UTC: the clocks of Chicago change on the Sunday.
+const NOW: Ts = Ts(1_772_712_000_000_000_000);
+
+fn config_dir() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../config")
+}
+
+#[test]
+fn both_files_that_come_along_are_good() {
+    for name in ["default.toml", "example.toml"] {
+        let path = config_dir().join(name);
+        let said = check_config(&path).unwrap();
+        assert!(said.starts_with(&format!("{}: good\n", path.display())), "{said}");
+    }
+}
+
+#[test]
+fn everything_is_said() {
+    let config = Config::load(&config_dir().join("example.toml")).unwrap();
+    let said = describe(&config, NOW).unwrap();
+    let expected = "\
+account
+  initial capital         250000 USD
+  day rolls at            16:00:00 in America/Chicago
+
+limits
+  max position            25 % of equity, by initial margin
+  max positions           3
+  max drawdown            20 % from the highest equity, then halted
+  max daily loss          OFF
+  margin                  equity covers all initial margin
+  max correlation         0.8 over 30 bar closes, refuses
+
+sizing
+  quantity                10 % of equity x strength, by initial margin
+  at most                 10 lots
+
+broker: simulated
+  slippage                0.015 %
+  commission              2.05 a lot
+  latency                 5 ms
+  one trade takes         at most 3 lots
+  random rejects          0.1 %
+  seed                    7
+  checks margin itself    yes
+
+strategy: breakout
+  entry                   20 bars
+  exit                    10 bars
+  sells short             yes
+
+runtime and log
+  an order leaves         when its record survives the process
+  pace                    real time x 60
+  waiting                 engine spin, journal yield, broker yield, gateway park
+  core of the engine      chosen at start
+  log goes to the disk    every 200 ms
+  segment                 16777216 bytes
+  orders at once          4096
+  executions remembered   65536
+  checkpoint every        4096 slots
+  event ring              8192 slots
+
+feed
+  daily futures prices    spliced
+  symbols                 ES, BTC
+
+instruments
+  ES                      tick 0.25 = 12.5 USD a lot, margin 11880
+  BTC                     tick 0.01 = 0.000001 USD a lot, margin 5
+
+sessions of the next seven days, UTC
+  ES                      Wed 2026-03-04 23:00 to Thu 2026-03-05 22:00
+                          Thu 2026-03-05 23:00 to Fri 2026-03-06 22:00
+                          Sun 2026-03-08 22:00 to Mon 2026-03-09 21:00
+                          Mon 2026-03-09 22:00 to Tue 2026-03-10 21:00
+                          Tue 2026-03-10 22:00 to Wed 2026-03-11 21:00
+                          Wed 2026-03-11 22:00 to Thu 2026-03-12 21:00
+  BTC                     always open
+";
+    assert_eq!(said, expected, "found:\n{said}");
+}
+
+#[test]
+fn a_mistake_is_one_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("mine.toml");
+    let text = std::fs::read_to_string(config_dir().join("default.toml")).unwrap();
+    std::fs::write(&path, text.replacen("\"0.25\"", "\"25%\"", 1)).unwrap();
+    let said = check_config(&path).unwrap_err().to_string();
+    let line = 1 + text.lines().position(|line| line.contains("\"0.25\"")).unwrap();
+    let expected = format!(
+        "{}:{line}: risk.max_drawdown_pct: \"25%\" is no decimal number; expected a fraction above \
+         0 and at most 1, such as \"0.1\"",
+        path.display()
+    );
+    assert_eq!(said, expected);
+    let said = check_config(&dir.path().join("none.toml")).unwrap_err().to_string();
+    assert!(said.contains("none.toml: cannot be read: "), "{said}");
+}
