@@ -18,8 +18,8 @@ use std::time::Duration;
 use trade_engine::codec::Slot;
 use trade_engine::limits::EVENT_RING_SLOTS;
 
-/// Records of one burst.
-const RECORDS: u64 = 65_536;
+/// Records of one burst: as many as the ring holds, so that the sender never waits for room.
+const RECORDS: u64 = EVENT_RING_SLOTS as u64;
 /// Round trips of one burst.
 const TRIPS: u64 = 4_000;
 /// Round trips before those that are timed: the other thread has to start first.
@@ -127,10 +127,11 @@ fn echo(mut records: Consumer<Slot>, mut answers: Producer<u64>) -> u64 {
     }
 }
 
-/// Turns to spin before the core is given up: on a single core nothing moves otherwise.
+/// Turns to spin before the core is given up: on a single core nothing moves otherwise. On several
+/// they are many, since a core that was given up is counted as lost.
 static SPINS_MAX: LazyLock<u32> = LazyLock::new(|| {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-    if cores > 1 { 1_000 } else { 0 }
+    if cores > 1 { 20_000 } else { 0 }
 });
 
 fn wait(spins: &mut u32) {
