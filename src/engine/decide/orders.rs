@@ -141,7 +141,11 @@ fn flatten(
 }
 
 /// Records an order, checks it, and hands it over or turns it down.
-fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
+fn take_in(turn: &mut Turn<'_, impl Output>, mut draft: Draft) {
+    if turn.state().book(draft.instrument).is_none() {
+        // Whatever number an unknown symbol came with, the log knows one.
+        draft.instrument = InstrumentId::UNKNOWN;
+    }
     // A row for trades that nobody ordered has taken its id, whatever its feeder's counter says.
     let is_taken = turn.state().order(draft.id).is_some();
     if is_taken || !turn.state().is_open_id(draft.id) {
