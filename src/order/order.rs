@@ -261,7 +261,7 @@ impl Order {
         if self.state.is_final() || idle {
             return Qty(0);
         }
-        Qty((self.order_qty.0 - self.cum_qty.0).max(0))
+        Qty(self.order_qty.0.saturating_sub(self.cum_qty.0).max(0))
     }
 
     /// FIX `AvgPx(6)`: half to even at nine decimals; `None` before the first fill.
