@@ -49,7 +49,8 @@ impl State {
         let window = settings.risk.correlation_window;
         Self {
             seq: 0,
-            ts: Ts(0),
+            // Before every time that a log can open at: data may be older than 1970.
+            ts: Ts(i64::MIN),
             halted: None,
             account: Account::new(settings.account.initial_capital),
             books,
