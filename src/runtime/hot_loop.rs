@@ -19,7 +19,8 @@ use rtrb::{Consumer, Producer};
 const REPORTS_PER_TURN_MAX: usize = 64;
 /// Inputs taken in one turn.
 const INPUTS_PER_TURN_MAX: usize = 16;
-/// Messages that one input may send, and a barrier.
+/// Messages that one input may send, and a barrier: an input is taken only if so many fit, so that
+/// there is always room for the one barrier that is on its way.
 const MESSAGES_PER_INPUT_MAX: usize = SWEEP_ORDERS_MAX + 3;
 /// Slots of the event ring that signals may not use: kept for execution reports.
 const RESERVE_SLOTS: usize = EVENT_RING_SLOTS / 16;
@@ -135,20 +136,23 @@ impl HotLoop {
         }
         let mut worked = self.tell_gateway();
         for _ in 0..REPORTS_PER_TURN_MAX {
-            if !self.has_room(SLOTS_PER_INPUT_MAX) {
+            let Ok(inbound) = self.ends.reports.peek().copied() else { break };
+            let messages = self.messages_max(&inbound.message);
+            if !self.has_room(SLOTS_PER_INPUT_MAX, messages) {
                 break;
             }
-            let Ok(inbound) = self.ends.reports.pop() else { break };
+            self.ends.reports.pop().expect("it was at the head");
             self.take(&inbound, true);
             worked = true;
         }
-        if self.sweeping() && self.has_room(SLOTS_PER_INPUT_MAX) {
+        if self.sweeping() && self.has_room(SLOTS_PER_INPUT_MAX, MESSAGES_PER_INPUT_MAX) {
             let ts = self.engine.state().ts();
             self.step(ts, 0, 0, &Input::Continue {});
             worked = true;
         }
         for _ in 0..INPUTS_PER_TURN_MAX {
-            if self.done || !self.has_room(SLOTS_PER_INPUT_MAX + RESERVE_SLOTS) {
+            let slots = SLOTS_PER_INPUT_MAX + RESERVE_SLOTS;
+            if self.done || !self.has_room(slots, MESSAGES_PER_INPUT_MAX) {
                 break;
             }
             let Ok(inbound) = self.ends.inputs.pop() else { break };
@@ -159,13 +163,44 @@ impl HotLoop {
     }
 
     /// An input is taken only if everything that it may cause fits: nothing is lost, nothing blocks.
-    fn has_room(&self, slots: usize) -> bool {
+    fn has_room(&self, slots: usize, messages: usize) -> bool {
         // The cached count is stale on the safe side only; ask the shared one when it says no.
         let HotEnds { records, orders, .. } = &self.ends;
         let records = records.cached_slots() >= slots || records.slots() >= slots;
-        let orders = orders.cached_slots() >= MESSAGES_PER_INPUT_MAX
-            || orders.slots() >= MESSAGES_PER_INPUT_MAX;
+        let orders = orders.cached_slots() >= messages || orders.slots() >= messages;
         records && orders
+    }
+
+    /// Most messages that a report may send. What a venue says of its orders sends none, and so is
+    /// taken however full the ring to the broker is: a broker that waits to be rid of its reports
+    /// takes no orders, and an engine that waited for it would wait for ever.
+    fn messages_max(&self, message: &ToEngine) -> usize {
+        let forwarded = usize::from(self.engine.state().settings().forward_market_data);
+        match message {
+            ToEngine::Probe | ToEngine::Stop => 0,
+            // Its place is always free: see MESSAGES_PER_INPUT_MAX.
+            ToEngine::Barrier(_) => 1,
+            ToEngine::Input(input) => match input {
+                Input::Trade { .. }
+                | Input::Status { .. }
+                | Input::Replaced { .. }
+                | Input::Restated { .. }
+                | Input::Text { .. }
+                | Input::Opening { .. }
+                | Input::Resume {}
+                | Input::Stop {} => 0,
+                Input::Mark { .. } | Input::Bar { .. } | Input::Timer {} => forwarded,
+                Input::Signal { .. }
+                | Input::Order { .. }
+                | Input::Cancel { .. }
+                | Input::Replace { .. }
+                | Input::ClosePosition { .. }
+                | Input::Halt { .. }
+                | Input::CancelAll {}
+                | Input::DayRoll {}
+                | Input::Continue {} => MESSAGES_PER_INPUT_MAX,
+            },
+        }
     }
 
     fn sweeping(&self) -> bool {
