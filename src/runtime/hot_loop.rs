@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::{EVENT_RING_SLOTS, INSTRUMENTS_MAX, SLOTS_PER_INPUT_MAX, SWEEP_ORDERS_MAX};
-use crate::units::Ts;
+use crate::units::{Money, Qty, Ts};
 use arrayvec::ArrayVec;
 use rtrb::{Consumer, Producer};
 
@@ -27,14 +27,15 @@ const RESERVE_SLOTS: usize = EVENT_RING_SLOTS / 16;
 
 const _: () = assert!(RESERVE_SLOTS >= 2 * SLOTS_PER_INPUT_MAX);
 
-/// The kind of a record that says a position has changed.
-const POSITION_KIND: u8 = Event::Position {
-    instrument: InstrumentId(0),
-    qty: crate::units::Qty(0),
-    open_cost: crate::units::Money::ZERO,
-    realized: crate::units::Money::ZERO,
-}
-.kind();
+/// The kinds of the records that say that a position has changed.
+const POSITION_KINDS: [u8; 2] = {
+    let (instrument, qty, open_cost) = (InstrumentId(0), Qty(0), Money::ZERO);
+    let realized = Money::ZERO;
+    [
+        Event::Position { instrument, qty, open_cost, realized }.kind(),
+        Event::PositionOpened { instrument, qty, open_cost }.kind(),
+    ]
+};
 
 /// The ring ends that the engine holds.
 #[derive(Debug)]
@@ -80,7 +81,7 @@ impl Output for Group {
     fn record(&mut self, slots: &[Slot]) {
         self.slots.try_extend_from_slice(slots).expect("limits.rs bounds a group");
         let [kind, _, low, high, ..] = slots[0][7].to_le_bytes();
-        if kind == POSITION_KIND {
+        if POSITION_KINDS.contains(&kind) {
             let instrument = InstrumentId(u16::from_le_bytes([low, high]));
             if !std::mem::replace(&mut self.is_changed[instrument.index()], true) {
                 self.changed.push(instrument);
@@ -241,7 +242,10 @@ impl HotLoop {
         let published = self.ends.records.push_entire_slice(&self.group.slots);
         assert!(published.is_ok(), "has_room was asked");
         self.group.slots.clear();
-        (self.group.changed_sent, self.group.changed_arrival) = (sent, arrival);
+        if arrival != 0 {
+            // A turn of a sweep came from nobody: it is not when anything was reported.
+            (self.group.changed_sent, self.group.changed_arrival) = (sent, arrival);
+        }
         let halted = self.engine.state().halted().is_some();
         if halted != self.halted {
             self.halted = halted;
