@@ -602,3 +602,19 @@ fn unanswered_replaces_never_keep_an_order_from_being_cancelled() {
     let events = desk.step(Input::Halt { cancel_working: true });
     assert!(events.iter().any(|e| matches!(e, Event::CancelAsked { .. })), "{events:?}");
 }
+
+/// Which order is retired first, and which slot the next one takes, are decisions to come: states
+/// that differ in nothing else hash differently.
+#[test]
+fn the_hash_covers_what_later_decisions_rest_on() {
+    let hash_after = |ends: [usize; 2]| {
+        let mut desk = Desk::new(Desk::plain());
+        let orders = [desk.limit(Side::Buy, 1, 100), desk.limit(Side::Buy, 1, 100)];
+        for end in ends {
+            let (order, kind, request) = (orders[end], StatusKind::Cancelled, ClOrdId::NONE);
+            desk.step(Input::Status { order, kind, request });
+        }
+        desk.engine.state().hash()
+    };
+    assert_ne!(hash_after([0, 1]), hash_after([1, 0]), "the order of retirement");
+}

@@ -4,6 +4,7 @@
 //! from before finds nothing instead of somebody else's order.
 
 use super::{ClOrdId, Order, OrderState};
+use crate::digest::Digest;
 use std::collections::VecDeque;
 
 /// A slot of the slab, as it was when the order went in.
@@ -157,6 +158,28 @@ impl OrderBook {
     pub fn can_retire(order: &Order) -> bool {
         let ended = order.state.is_final() && order.state != OrderState::Closed;
         ended && order.requests.is_empty()
+    }
+
+    /// Folds in everything that a later decision rests on: the orders and their places, in which
+    /// order they are retired, and which slots the next ones take.
+    pub fn digest(&self, digest: &mut Digest) {
+        digest.word(self.used as u64);
+        digest.word(self.len() as u64);
+        for (index, slot) in self.slots[..self.used].iter().enumerate() {
+            if let Some(order) = &slot.order {
+                digest.word(index as u64);
+                order.digest(digest);
+            }
+        }
+        let is_current = |key: &&SlotKey| self.by_key(**key).is_some();
+        for key in self.finished.iter().filter(is_current) {
+            digest.word(u64::from(key.index));
+        }
+        // Those below have never been used and lie as they were laid.
+        let freed = self.used - self.len();
+        for index in &self.free[self.free.len() - freed..] {
+            digest.word(u64::from(*index));
+        }
     }
 
     /// Drops keys at the front that no longer lead anywhere, so that the search stays short.

@@ -357,6 +357,7 @@ impl Order {
         }
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
+        digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {
             digest.word(request.id.0);
             digest.word(request.kind as u64);

@@ -2,6 +2,7 @@
 //! is said beside it.
 
 use super::super::executions::Seen;
+use super::super::state::State;
 use super::super::turn::{Output, Turn};
 use super::control;
 use crate::code::Code;
@@ -184,7 +185,7 @@ fn book(turn: &mut Turn<'_, impl Output>, booking: &Booking) {
     let (order, instrument) = (*order, *instrument);
     let unknown = turn.state().order(order).is_none();
     let never_was = unknown && unknown_code(turn, order) == Code::UnknownOrder;
-    if never_was && order != ClOrdId::NONE && !turn.state().orders().is_full() {
+    if never_was && State::may_have_row(order) && !turn.state().orders().is_full() {
         turn.emit(Event::Unassigned { order, instrument, side: fill.side });
     }
     let (cum_qty, state) = match turn.state().order(order) {
