@@ -618,3 +618,18 @@ fn the_hash_covers_what_later_decisions_rest_on() {
     };
     assert_ne!(hash_after([0, 1]), hash_after([1, 0]), "the order of retirement");
 }
+
+/// Trades that name orders which nobody made get rows, and the rows give way to orders of ours.
+#[test]
+fn rows_of_a_strangers_trades_never_lock_us_out() {
+    let capacity = Capacity { orders: 4, ..Capacity::default() };
+    let mut desk = Desk::new(Settings { capacity, ..Desk::plain() });
+    for number in 1..=8 {
+        desk.trade(ClOrdId::new(5, number), number, 1, 100);
+    }
+    assert_eq!(desk.engine.state().position(InstrumentId(0)).expect("it is there").qty, Qty(8));
+    let exit = desk.limit(Side::Sell, 8, 100);
+    assert!(desk.engine.state().order(exit).is_some(), "no slot for the way out");
+    desk.step(Input::DayRoll {});
+    assert_eq!(desk.engine.state().orders().len(), 1, "the day ends what nobody ordered");
+}

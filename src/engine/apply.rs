@@ -191,7 +191,10 @@ impl State {
                 Ok(())
             }
             Event::Closed { order } => {
-                self.transition(order, OrderEvent::Close, |_| {})?;
+                let row = self.orders.get(order).ok_or(NO_ORDER)?;
+                if !row.flags.has(Flags::UNKNOWN) {
+                    self.transition(order, OrderEvent::Close, |_| {})?;
+                }
                 self.orders.remove(order).map(|_| ()).ok_or(NO_ORDER)?;
                 self.orders.trim_finished();
                 Ok(())
