@@ -633,3 +633,29 @@ fn rows_of_a_strangers_trades_never_lock_us_out() {
     desk.step(Input::DayRoll {});
     assert_eq!(desk.engine.state().orders().len(), 1, "the day ends what nobody ordered");
 }
+
+/// A signal's price is what slippage is measured from: one past the range must not pass, or the fill
+/// of its order, sound in itself, could not be booked.
+#[test]
+fn a_signals_wild_price_never_keeps_a_fill_from_being_booked() {
+    let large = Instrument::plain("JPY", Price(1), PRICE_SCALE, 12_500_000 * PRICE_SCALE);
+    for wild in [i64::MAX, i64::MIN + 1, -PRICE_MAX - 1] {
+        let mut desk = Desk::new(Settings { instruments: vec![large.clone()], ..Desk::plain() });
+        let id = desk.id();
+        desk.step(Input::Signal {
+            id,
+            instrument: InstrumentId(0),
+            side: SignalSide::Buy,
+            strategy: 0,
+            strength: Ratio::ONE,
+            price: Some(Price(wild)),
+            stop_price: None,
+            qty: Some(Qty(700)),
+            defect: None,
+        });
+        let order = desk.engine.state().order(id).expect("a row");
+        assert_eq!(order.reason, Some(Code::BadPrice), "{wild}");
+        let events = desk.trade(id, 1, 700, 1);
+        assert!(events.iter().any(|e| matches!(e, Event::Traded { .. })), "{events:?}");
+    }
+}
