@@ -659,3 +659,21 @@ fn a_signals_wild_price_never_keeps_a_fill_from_being_booked() {
         assert!(events.iter().any(|e| matches!(e, Event::Traded { .. })), "{events:?}");
     }
 }
+
+/// Exposure is by magnitude: a replace from 1 to -1,000 is checked like one to 1,000.
+#[test]
+fn a_replace_below_zero_is_measured_by_its_size() {
+    let mut settings = Desk::plain();
+    settings.instruments[0].negative_prices = true;
+    settings.risk.max_position_pct = Some("0.05".parse().expect("a decimal"));
+    let mut desk = Desk::new(settings);
+    let order = desk.limit(Side::Sell, 1, 1);
+    for price in [1_000, -1_000] {
+        let (id, price) = (desk.id(), Some(Price(price * PRICE_SCALE)));
+        let (qty, stop_price, defect) = (None, None, None);
+        let events = desk.step(Input::Replace { id, order, qty, price, stop_price, defect });
+        let refused =
+            |event: &Event| matches!(event, Event::Refused { code: Code::MaxPositionPct, .. });
+        assert!(events.iter().any(refused), "{price:?}: {events:?}");
+    }
+}

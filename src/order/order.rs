@@ -201,7 +201,7 @@ pub struct Contribution {
     pub side: Side,
     /// Lots that may still trade, outstanding replaces included.
     pub qty: Qty,
-    /// The price it counts at: the highest of its own and its replaces'. `None`: at the market.
+    /// The price it counts at: the largest of its own and its replaces'. `None`: at the market.
     pub price: Option<Price>,
     /// What one unit loses if its stop is hit: from the price it counts at, or was decided at, to
     /// `protect_px`. `None`: no stop, or nothing to measure from.
@@ -319,7 +319,7 @@ impl Order {
         for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
             total = total.max(request.qty.unwrap_or(Qty(0)));
             let asked = if self.ord_type.has_limit() { request.price } else { request.stop_price };
-            price = price.max(asked);
+            price = larger(price, asked);
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
@@ -336,6 +336,12 @@ impl Order {
             OrdType::Stop => self.stop_price,
         }
     }
+}
+
+/// The price that counts for more: exposure is by magnitude, and prices may be below zero.
+fn larger(one: Option<Price>, other: Option<Price>) -> Option<Price> {
+    let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
+    if size(other) > size(one) { other } else { one }
 }
 
 impl Order {

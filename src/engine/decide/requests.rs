@@ -133,7 +133,8 @@ fn check(
     let open = (after.qty.0 - order.cum_qty.0).max(0);
     let counted = order.contribution();
     let asked = if order.ord_type.has_limit() { after.price } else { after.stop_price };
-    if open <= counted.qty.0 && asked <= counted.price {
+    let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
+    if open <= counted.qty.0 && size(asked) <= size(counted.price) {
         // It cannot raise the worst case: nothing that risk has let through grows.
         return Ok(());
     }
