@@ -531,7 +531,8 @@ impl<const N: usize> Field for Chars<N> {
 }
 
 /// Defines an enum of records: for each kind its number, its name and its fields in the order in
-/// which they lie in the payload; and from that one list the encoding, the decoding and the showing.
+/// which they lie in the payload; and from that one list the encoding, the decoding and the
+/// showing.
 macro_rules! record_kinds {
     (
         $(#[$enum_doc:meta])*
@@ -545,7 +546,7 @@ macro_rules! record_kinds {
         }
     ) => {
         $(#[$enum_doc])*
-        #[allow(missing_docs, reason = "fields are named for what the FIX field of that name means")]
+        #[allow(missing_docs, reason = "a field means what FIX means by its name")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $Enum {
             $( $(#[$doc])* $Name { $( $(#[$field_doc])* $field : $type ),* }, )*
@@ -578,7 +579,8 @@ macro_rules! record_kinds {
                 let _ = packer;
             }
 
-            /// Takes the fields of a kind out. `None` for an unknown kind or bits that mean nothing.
+            /// Takes the fields of a kind out. `None` for an unknown kind or bits that mean
+            /// nothing.
             pub fn unpack(kind: u8, unpacker: &mut $crate::codec::Unpacker) -> Option<Self> {
                 match kind {
                     $( $kind => Some(Self::$Name {
