@@ -9,7 +9,7 @@
 //! | --- | --- | --- |
 //! | market | the side's price, slipped | the open, slipped |
 //! | limit | the side's price, if within the limit | if reached: open or limit, the cheaper |
-//! | stop | as market, once the mark touches the stop | if reached: open or stop, the dearer, slipped |
+//! | stop | as market, once the mark touches it | if reached: open or stop, the dearer, slipped |
 //! | stop-limit | as limit, once the mark touches the stop | as limit, from the trigger on |
 //!
 //! A bar does not say in which order its prices traded. That matters for a stop-limit order which
