@@ -31,7 +31,7 @@ pub const BALANCE_MAX: i128 = 4 * NOTIONAL_MAX;
 pub const INSTRUMENTS_MAX: usize = 1_024;
 /// Orders held at once, finished ones that are not yet retired included.
 pub const ORDERS_MAX: usize = 16_384;
-/// Cancel and replace requests outstanding for one order.
+/// Replaces outstanding for one order; one cancel has its place beside them.
 pub const REQUESTS_PER_ORDER_MAX: usize = 8;
 /// Executions remembered for duplicate detection, for the life of the log.
 pub const EXECUTIONS_MAX: usize = 1 << 20;

@@ -85,6 +85,7 @@ impl Engine {
         output: &mut impl Output,
     ) {
         let flags = if clamped { FLAG_CLAMPED } else { 0 };
+        let input = &input.storable();
         let body = Body::Input(*input, arrival);
         let mut turn = Turn::begin(&mut self.state, output, ts, flags, body);
         decide::decide(&mut turn, clamped, input);

@@ -261,7 +261,7 @@ impl Order {
         if self.state.is_final() || idle {
             return Qty(0);
         }
-        Qty((self.order_qty.0 - self.cum_qty.0).max(0))
+        Qty(self.order_qty.0.saturating_sub(self.cum_qty.0).max(0))
     }
 
     /// FIX `AvgPx(6)`: half to even at nine decimals; `None` before the first fill.
@@ -357,6 +357,7 @@ impl Order {
         }
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
+        digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {
             digest.word(request.id.0);
             digest.word(request.kind as u64);
