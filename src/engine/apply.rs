@@ -225,8 +225,8 @@ impl State {
         if self.orders.insert(order) { Ok(()) } else { Err("no room for the order") }
     }
 
-    /// Changes an order, and what it adds to its side's worst case with it. Every change of an order
-    /// goes through here.
+    /// Changes an order, and what it adds to its side's worst case with it. Every change of an
+    /// order goes through here.
     fn update(&mut self, id: ClOrdId, change: impl FnOnce(&mut Order) -> Applied) -> Applied {
         let order = self.orders.get_mut(id).ok_or(NO_ORDER)?;
         let before = order.contribution();

@@ -141,8 +141,8 @@ impl State {
         id.source() != usize::from(OWN_SOURCE) && self.is_new_id(id)
     }
 
-    /// Whether a trade may make a row for an order of that id that no input made: not of the engine's
-    /// own ids, which a request to come must find free.
+    /// Whether a trade may make a row for an order of that id that no input made: not of the
+    /// engine's own ids, which a request to come must find free.
     pub fn may_have_row(id: ClOrdId) -> bool {
         id != ClOrdId::NONE && id.source() != usize::from(OWN_SOURCE)
     }

@@ -9,8 +9,8 @@ use crate::units::{Price, Qty, Side, Ts, div_half_even};
 
 /// An id of an order or a request, given by the feeder that sent it: FIX `ClOrdID(11)`.
 ///
-/// The top byte names the feeder, the rest is the feeder's own counter. Each feeder's ids must grow,
-/// so that a repeated one is known without remembering them all.
+/// The top byte names the feeder, the rest is the feeder's own counter. Each feeder's ids must
+/// grow, so that a repeated one is known without remembering them all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct ClOrdId(pub u64);
@@ -309,8 +309,8 @@ impl Order {
         }
     }
 
-    /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled order
-    /// that an outstanding replace may open again.
+    /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled
+    /// order that an outstanding replace may open again.
     pub fn contribution(&self) -> Contribution {
         let mut total = self.order_qty;
         let mut price = self.counted_price();

@@ -43,8 +43,8 @@ pub struct Request {
     pub stop_price: Option<Price>,
 }
 
-/// The outstanding requests of one order, oldest first: so many replaces, and one cancel, whose place
-/// is kept for it. A venue that answers nothing cannot take the way out.
+/// The outstanding requests of one order, oldest first: so many replaces, and one cancel, whose
+/// place is kept for it. A venue that answers nothing cannot take the way out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Requests(ArrayVec<Request, { REQUESTS_PER_ORDER_MAX + 1 }>);
 

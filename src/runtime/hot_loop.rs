@@ -163,7 +163,8 @@ impl HotLoop {
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
-    /// An input is taken only if everything that it may cause fits: nothing is lost, nothing blocks.
+    /// An input is taken only if everything that it may cause fits: nothing is lost, nothing
+    /// blocks.
     fn has_room(&self, slots: usize, messages: usize) -> bool {
         // The cached count is stale on the safe side only; ask the shared one when it says no.
         let HotEnds { records, orders, .. } = &self.ends;

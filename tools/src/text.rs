@@ -1,4 +1,5 @@
-//! Text for people: times, money, tables; and nothing from a log that could move a terminal's cursor.
+//! Text for people: times, money, tables; and nothing from a log that could move a terminal's
+//! cursor.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -44,11 +45,19 @@ pub fn write_json(out: &mut impl Write, value: &Value) -> io::Result<()> {
     out.write_all(line.as_bytes())
 }
 
-/// A time as RFC 3339 in UTC, to the nanosecond where there is one.
+/// A time as RFC 3339 in UTC: with three, six or nine decimals where it needs them.
 pub fn time(ts: Ts) -> String {
     // Nanoseconds in 64 bits end in 2262, a timestamp holds ten thousand years.
-    Timestamp::from_nanosecond(i128::from(ts.0))
-        .map_or_else(|_| ts.0.to_string(), |t| t.to_string())
+    let Ok(time) = Timestamp::from_nanosecond(i128::from(ts.0)) else { return ts.0.to_string() };
+    if ts.0 % 1_000_000_000 == 0 {
+        format!("{time:.0}")
+    } else if ts.0 % 1_000_000 == 0 {
+        format!("{time:.3}")
+    } else if ts.0 % 1_000 == 0 {
+        format!("{time:.6}")
+    } else {
+        format!("{time:.9}")
+    }
 }
 
 /// Reads an RFC 3339 time.
@@ -66,10 +75,14 @@ pub fn parse_time(text: &str) -> Result<Ts, String> {
 
 /// Money for a table: two decimals, half to even, thousands grouped.
 pub fn money(money: Money) -> String {
-    let cents = div_half_even(money.0, MONEY_SCALE / 100).expect("the step is not zero");
-    let magnitude = cents.unsigned_abs();
+    hundredths(div_half_even(money.0, MONEY_SCALE / 100).expect("the step is not zero"))
+}
+
+/// A number of hundredths: two decimals always, thousands grouped.
+pub fn hundredths(value: i128) -> String {
+    let magnitude = value.unsigned_abs();
     let mut text = String::new();
-    if cents < 0 {
+    if value < 0 {
         text.push('-');
     }
     let whole = (magnitude / 100).to_string();
@@ -197,9 +210,12 @@ mod tests {
     fn what_moves_a_cursor_is_written_out() {
         assert_eq!(clean("a\x1b[2Jb\u{9b}\u{202e}\n"), "a\\u{1b}[2Jb\\u{9b}\\u{202e}\\n");
         let mut line = Vec::new();
-        let value = Value::String("\x1b\u{9b}\u{7f}\u{202e}é".to_owned());
+        let value = Value::String("\x1b\u{9b}\u{7f}\u{202e}\u{e9}".to_owned());
         write_json(&mut line, &value).unwrap();
-        assert_eq!(String::from_utf8(line.clone()).unwrap(), "\"\\u001b\\u009b\\u007f\\u202eé\"\n");
+        assert_eq!(
+            String::from_utf8(line.clone()).unwrap(),
+            "\"\\u001b\\u009b\\u007f\\u202e\u{e9}\"\n"
+        );
         assert_eq!(serde_json::from_slice::<Value>(&line).unwrap(), value);
     }
 

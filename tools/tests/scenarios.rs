@@ -163,11 +163,12 @@ fn find(document: &Value, list: &str, key: &str, name: &str) -> Value {
     rows.iter().find(|row| row[key] == name).cloned().unwrap_or(Value::Null)
 }
 
-/// A value as the claims write it.
+/// A value as the claims write it: a space separates claims, but not the parts of a transition.
 fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => "-".to_owned(),
-        Value::String(text) => text.replace(' ', if text.contains(" + ") { " " } else { "~" }),
-        other => other.to_string(),
+    match value.as_str() {
+        Some(text) if text.contains(" + ") => text.to_owned(),
+        Some(text) => text.replace(' ', "~"),
+        None if value.is_null() => "-".to_owned(),
+        None => value.to_string(),
     }
 }

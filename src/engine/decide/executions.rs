@@ -1,5 +1,5 @@
-//! Trades. Money first: an execution with a new id always reaches the position; what is odd about it
-//! is said beside it.
+//! Trades. Money first: an execution with a new id always reaches the position; what is odd about
+//! it is said beside it.
 
 use super::super::executions::Seen;
 use super::super::state::State;

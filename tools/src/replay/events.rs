@@ -70,6 +70,15 @@ fn fields(body: &Body) -> Fields {
     fields
 }
 
+/// What a field is called in a line, where `kind` is the record's own.
+fn label(name: &'static str) -> &'static str {
+    match name {
+        "instrument" => "symbol",
+        "kind" => "status",
+        _ => name,
+    }
+}
+
 /// What a record is about: the instrument that it names, or its order's.
 fn instrument_of(record: &Record, state: &State) -> Option<InstrumentId> {
     let fields = fields(&record.body);
@@ -107,12 +116,9 @@ impl Line<'_> {
         object.insert("seq".to_owned(), self.record.head.seq.into());
         object.insert("time".to_owned(), time(self.record.head.ts).into());
         object.insert("class".to_owned(), self.class().into());
-        object.insert("event".to_owned(), self.record.body.name().into());
+        object.insert("kind".to_owned(), self.record.body.name().into());
         for (name, shown) in fields(&self.record.body) {
-            let name = if name == "instrument" { "symbol" } else { name };
-            // A field of the record never hides one of the line's own: `event` of a refusal.
-            let key = if object.contains_key(name) { format!("{name}_") } else { name.to_owned() };
-            object.insert(key, self.value(name, shown));
+            object.insert(label(name).to_owned(), self.value(name, shown));
         }
         Value::Object(object)
     }
@@ -175,7 +181,6 @@ impl Line<'_> {
         };
         write!(out, "{:>8}  {}  {mark}{:<16}", head.seq, time(head.ts), self.record.body.name())?;
         for (name, shown) in fields(&self.record.body) {
-            let name = if name == "instrument" { "symbol" } else { name };
             let is_text = matches!(shown, Shown::Text(_));
             let value = self.value(name, shown);
             let text = match value.as_str() {
@@ -184,7 +189,7 @@ impl Line<'_> {
                 Some(text) if is_text => format!("\"{}\"", clean(text)),
                 Some(text) => clean(text),
             };
-            write!(out, " {name}={text}")?;
+            write!(out, " {}={text}", label(name))?;
         }
         writeln!(out)
     }

@@ -5,7 +5,7 @@ use super::rules;
 use super::tell::{self, Teller};
 use crate::names::number;
 use crate::rows;
-use crate::text::{clean, direction, price, time, traded};
+use crate::text::{clean, count, direction, price, time, traded};
 use crate::trade::{Slip, Trade};
 use crate::walk::{LogError, Walk};
 use std::io::{self, Write};
@@ -266,12 +266,12 @@ impl<W: Write> Story<'_, W> {
         let held = if state.order(self.id).is_some() { "" } else { ", retired since" };
         writeln!(
             self.out,
-            "In the end: {}{held}; filled {} of {}, average price {}, in {} trades",
+            "In the end: {}{held}; filled {} of {}, average price {}, in {}",
             order.state,
             qty(order.cum_qty),
             qty(order.order_qty),
             price(order.avg_px()),
-            self.trades
+            count(self.trades, "trade")
         )?;
         if self.trades > 0 {
             let money = |money: Option<Money>| money.map_or("-".to_owned(), |m| m.to_string());

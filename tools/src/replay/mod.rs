@@ -11,6 +11,7 @@ mod verify;
 
 use crate::text::clean;
 use crate::walk::LogError;
+use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
@@ -19,7 +20,7 @@ use trade_engine::units::Ts;
 
 /// Reads the log of a run: proves it, and shows what it says.
 #[derive(Debug, Parser)]
-#[command(name = "replay", version, about, max_term_width = 100)]
+#[command(name = "replay", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -27,9 +28,9 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Checks every checksum, the state at every checkpoint, and that deciding again from the inputs
-    /// gives the same events, byte for byte. Exit status: 0 whole (a torn tail after a crash is
-    /// normal and said), 1 damaged or diverged, 2 no log.
+    /// Checks every checksum, the state at every checkpoint, and that deciding again from the
+    /// inputs gives the same events, byte for byte. Exit status: 0 whole (a torn tail after a crash
+    /// is normal and said), 1 damaged or diverged, 2 no log.
     Verify {
         /// The log's directory.
         dir: PathBuf,
@@ -121,6 +122,10 @@ fn usage(error: &clap::Error) -> u8 {
     if !error.use_stderr() {
         let _ = error.print();
         return 0;
+    }
+    if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        complain("what to do is missing: verify, state, events or explain (see replay --help)");
+        return 2;
     }
     let text = error.to_string();
     let first: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).collect();

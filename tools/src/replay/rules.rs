@@ -112,8 +112,8 @@ pub(super) fn tell(
     let working = |side: Side| book.spec.qty_text(book.exposure.side(side).qty());
     writeln!(
         out,
-        "    risk, on the state just before: equity {} {}, position {} {}, working buys {}, working \
-         sells {}",
+        "    risk, on the state just before: equity {} {}, position {} {}, working buys {}, \
+         working sells {}",
         state.account().equity(),
         clean(&state.settings().account.currency),
         book.spec.qty_text(book.position.qty),
@@ -128,32 +128,54 @@ pub(super) fn tell(
         ("limit", Align::Right),
         ("", Align::Left),
     ]);
-    for (rule, outcome) in risk::outcomes(&view, &candidate) {
-        row(&mut table, state, book, rule, outcome);
+    let outcomes: Vec<(Rule, Outcome)> = risk::outcomes(&view, &candidate).collect();
+    // A figure that could not be had breaks one of these, and the rule that needs it cannot run.
+    let lacks_figure = outcomes.iter().any(|(rule, outcome)| {
+        matches!(rule, Rule::NoMark | Rule::Overflow) && matches!(outcome, Outcome::Broken(_))
+    });
+    let why = if lacks_figure {
+        "its figure cannot be had"
+    } else {
+        "the order can only shrink the position"
+    };
+    for (rule, outcome) in outcomes {
+        let note = match (outcome, rule) {
+            (Outcome::Skipped, Rule::NoMark) => "no limit asks for a price here".to_owned(),
+            (Outcome::Skipped, Rule::ReduceOnly) => "the order is not reduce-only".to_owned(),
+            (Outcome::Skipped, _) => why.to_owned(),
+            (Outcome::Passed | Outcome::Within(_) | Outcome::Broken(_), _) => {
+                note(state, book, rule)
+            }
+        };
+        row(&mut table, &state.settings().risk, book, (rule, outcome), &note);
     }
     table.write(out)?;
     Ok(Some(risk::check(&view, &candidate)))
 }
 
-fn row(table: &mut Table, state: &State, book: &InstrumentBook, rule: Rule, outcome: Outcome) {
+fn row(
+    table: &mut Table,
+    settings: &RiskSettings,
+    book: &InstrumentBook,
+    (rule, outcome): (Rule, Outcome),
+    note: &str,
+) {
     let name = format!("  {}", rule.code());
-    let settings = &state.settings().risk;
-    let note = note(state, book, rule);
     match outcome {
         Outcome::Skipped if is_off(settings, book, rule) => {
             table.row(&[&name, "off", "", "", ""]);
         }
-        Outcome::Skipped => table.row(&[&name, "not asked", "", "", not_asked(rule)]),
-        Outcome::Passed => table.row(&[&name, "passed", "", "", &note]),
+        Outcome::Skipped => table.row(&[&name, "not asked", "", "", note]),
+        Outcome::Passed => table.row(&[&name, "passed", "", "", note]),
         Outcome::Within(found) => {
             let (number, limit) = (found.number.to_string(), found.limit.to_string());
-            table.row(&[&name, "passed", &number, &limit, &note]);
+            table.row(&[&name, "passed", &number, &limit, note]);
         }
         Outcome::Broken(found) if is_measured(rule) => {
             let (number, limit) = (found.number.to_string(), found.limit.to_string());
-            table.row(&[&name, "BROKEN", &number, &limit, &note]);
+            table.row(&[&name, "BROKEN", &number, &limit, note]);
         }
-        Outcome::Broken(_) => table.row(&[&name, "BROKEN", "", "", &note]),
+        Outcome::Broken(_) => table.row(&[&name, "BROKEN", "", "", note]),
     }
 }
 
@@ -229,17 +251,6 @@ const fn is_off(settings: &RiskSettings, book: &InstrumentBook, rule: Rule) -> b
     }
 }
 
-/// Why a rule that is on did not run.
-fn not_asked(rule: Rule) -> &'static str {
-    if rule == Rule::NoMark {
-        "no limit that is on needs a price here"
-    } else if rule == Rule::ReduceOnly {
-        "the order is not reduce-only"
-    } else {
-        "it holds back no order that can only shrink the position, and needs a figure to measure"
-    }
-}
-
 /// What the numbers are.
 fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
     let settings = &state.settings().risk;
@@ -274,9 +285,14 @@ fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
             ),
         ),
         (Rule::MarketClosed, sessions(state, book)),
-        (Rule::Halted, state.halted().map_or_else(String::new, |code| format!("by {code}"))),
+        (Rule::Halted, halt(state)),
     ];
     notes.into_iter().find_map(|(of, note)| (of == rule).then_some(note)).unwrap_or_default()
+}
+
+fn halt(state: &State) -> String {
+    let halted = state.halted();
+    halted.map_or_else(String::new, |code| format!("halted by {code}: only exits pass"))
 }
 
 const fn basis(basis: ExposureBasis) -> &'static str {

@@ -59,8 +59,8 @@ impl Teller<'_> {
                 let mark = self.state.mark(instrument);
                 let by = if asked.is_some() { "the signal's" } else { "the mark" };
                 format!(
-                    "signal: {} {}, strength {strength}, price at decision {} ({by}), mark {}, stop \
-                     {}",
+                    "signal: {} {}, strength {strength}, price at decision {} ({by}), mark {}, \
+                     stop {}",
                     side.name(),
                     self.symbol(instrument, id),
                     price(asked.or(mark)),
@@ -267,7 +267,7 @@ pub(super) fn verdict(event: &Event) -> Option<String> {
     let Event::Verdict { rule, refused, number, limit, .. } = *event else { return None };
     let outcome = if refused { "refused" } else { "passed" };
     let nearest = match rule {
-        Some(rule) => format!("; nearest to its limit: {rule}, {number} of {limit}"),
+        Some(rule) => format!("; tightest: {rule}, {number} of {limit}"),
         None => String::new(),
     };
     let is_plain = (number, limit) == (Measure::default(), Measure::default());

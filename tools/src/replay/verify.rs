@@ -1,5 +1,5 @@
-//! `replay verify`: two proofs in one walk. Every record is applied and checked against what it says
-//! about the state; and every input is decided again, and must give the same bytes.
+//! `replay verify`: two proofs in one walk. Every record is applied and checked against what it
+//! says about the state; and every input is decided again, and must give the same bytes.
 
 use crate::text::{Align, Table, count, time};
 use crate::walk::{LogError, Walk};

@@ -144,16 +144,11 @@ impl Drive {
         self.note_names(step, &input, &records);
         self.collect(step, &records, true, &mut done);
         if done.refused.is_none() {
-            match input {
-                Input::Mark { instrument, .. } | Input::Bar { instrument, .. } => {
-                    done.instruments.insert(instrument);
-                }
-                Input::Halt { .. } => {
-                    if let Action::Halt { reason, .. } = &step.action {
-                        self.texts.halt.clone_from(reason);
-                    }
-                }
-                _ => {}
+            if let Input::Mark { instrument, .. } | Input::Bar { instrument, .. } = input {
+                done.instruments.insert(instrument);
+            }
+            if let Action::Halt { reason, .. } = &step.action {
+                self.texts.halt.clone_from(reason);
             }
         }
         Ok(self.trace(step, done))
@@ -230,13 +225,15 @@ impl Drive {
 
     /// The request that an answer means.
     fn answered(&self, order: ClOrdId, kind: StatusKind, request: ClOrdId) -> Option<ClOrdId> {
-        let wanted = match kind {
-            StatusKind::CancelRejected => RequestKind::Cancel,
-            StatusKind::ReplaceRejected => RequestKind::Replace,
-            _ => return None,
-        };
         let requests = &self.state().order(order)?.requests;
-        requests.find(wanted, request.some()).map(|request| request.id)
+        let find = |kind| requests.find(kind, request.some()).map(|request| request.id);
+        if kind == StatusKind::CancelRejected {
+            find(RequestKind::Cancel)
+        } else if kind == StatusKind::ReplaceRejected {
+            find(RequestKind::Replace)
+        } else {
+            None
+        }
     }
 
     /// Keeps what the venue says, part by part.
@@ -274,38 +271,25 @@ impl Drive {
 
     /// The names that the engine has taken with a step.
     fn note_names(&mut self, step: &Step, input: &Input, records: &[Record]) {
-        let own = match &step.action {
-            Action::Signal(Signal { id, .. }) | Action::Order(Order { id, .. }) => id,
-            Action::Cancel { id, .. }
-            | Action::Replace { id, .. }
-            | Action::ClosePosition { id, .. } => id,
-            Action::Exec { order, .. } => order,
-            _ => "",
-        };
+        let own = step.action.own_name().unwrap_or_default();
         for record in records {
             let Body::Event(event) = record.body else { continue };
-            match event {
-                Event::Created { order, .. } => {
-                    self.texts.names.take_order(own, order);
-                    self.texts.asked.insert(order, asked(&step.action));
-                }
-                Event::CancelAsked { order, request } => {
-                    let name = match input {
-                        Input::Cancel { .. } => own.to_owned(),
-                        // The walk over all orders names its requests itself.
-                        _ => format!("cancel-{}-{}", step.line, self.texts.names.text(order)),
-                    };
-                    self.texts.names.take_request(&name, request);
-                }
-                Event::ReplaceAsked { request, .. } => {
-                    self.texts.names.take_request(own, request);
-                }
-                Event::Traded { order, .. } if !self.texts.names.is_order(own) => {
-                    if matches!(input, Input::Trade { .. }) {
-                        self.texts.names.take_order(own, order);
-                    }
-                }
-                _ => {}
+            if let Event::Created { order, .. } = event {
+                self.texts.names.take_order(own, order);
+                self.texts.asked.insert(order, asked(&step.action));
+            } else if let Event::CancelAsked { order, request } = event {
+                // The walk over all orders names its requests itself.
+                let name = if matches!(input, Input::Cancel { .. }) {
+                    own.to_owned()
+                } else {
+                    format!("cancel-{}-{}", step.line, self.texts.names.text(order))
+                };
+                self.texts.names.take_request(&name, request);
+            } else if let Event::ReplaceAsked { request, .. } = event {
+                self.texts.names.take_request(own, request);
+            } else if let (Event::Traded { order, .. }, Input::Trade { .. }) = (event, input) {
+                // A trade that nobody ordered makes its name an order's.
+                self.texts.names.take_order(own, order);
             }
         }
     }
@@ -323,48 +307,36 @@ impl Drive {
     }
 
     fn note_event(&mut self, step: &Step, event: &Event, is_own: bool, done: &mut Done) {
-        match *event {
-            Event::Refused { code, state, event, order, .. } => {
-                if is_own {
-                    let from = event.and_then(|_| OrderState::ALL.get(usize::from(state)).copied());
-                    let from = from.or_else(|| self.state().order(order).map(|order| order.state));
-                    let detail = match (code, step.at) {
-                        (Code::TimeWentBack, Some(at)) => Some(time::text(at)),
-                        _ => detail(&step.action, code, from),
-                    };
-                    let (line, name) = (step.line, step.action.name());
-                    let refused =
-                        json!({"line": line, "step": name, "code": code.name(), "detail": detail});
-                    self.lists.refused.push(refused.clone());
-                    done.refused = Some(refused);
-                }
-                return;
+        if let Event::Refused { .. } = event {
+            if is_own {
+                let refused = self.refusal(step, event);
+                self.lists.refused.push(refused.clone());
+                done.refused = Some(refused);
             }
-            Event::Anomaly { code, order, qty, booked, .. } => {
-                let name = self.texts.names.text(order);
-                let instrument = self.state().order(order).map(|order| order.instrument);
-                let stepped = || self.stepped_instrument(&step.action);
-                let spec = instrument.or_else(stepped).and_then(|id| self.spec(id));
-                let qty = spec.map_or_else(|| qty.to_string(), |spec| spec.qty_text(qty));
-                self.lists.anomalies.push(json!({
-                    "line": step.line, "code": code.name(), "order": name, "qty": qty,
-                    "booked": booked,
-                }));
-                return;
-            }
-            Event::Warning { code, .. } => {
-                self.lists.warnings.push(json!({"line": step.line, "code": code.name()}));
-                return;
-            }
-            Event::Rejected { order } => {
-                let words = self.words.get(&order).map(|words| words.text.clone());
-                self.texts.reasons.insert(order, words.unwrap_or_default());
-            }
-            Event::Position { instrument, .. } => {
-                done.instruments.insert(instrument);
-            }
-            Event::Verdict { .. } | Event::Broken { .. } => return,
-            _ => {}
+            return;
+        }
+        if let Event::Anomaly { code, order, qty, booked, .. } = *event {
+            let name = self.texts.names.text(order);
+            let instrument = self.state().order(order).map(|order| order.instrument);
+            let stepped = || self.stepped_instrument(&step.action);
+            let spec = instrument.or_else(stepped).and_then(|id| self.spec(id));
+            let qty = spec.map_or_else(|| qty.to_string(), |spec| spec.qty_text(qty));
+            self.lists.anomalies.push(json!({
+                "line": step.line, "code": code.name(), "order": name, "qty": qty,
+                "booked": booked,
+            }));
+            return;
+        }
+        if let Event::Warning { code, .. } = event {
+            self.lists.warnings.push(json!({"line": step.line, "code": code.name()}));
+            return;
+        }
+        if let Event::Rejected { order } = event {
+            let words = self.words.get(order).map(|words| words.text.clone());
+            self.texts.reasons.insert(*order, words.unwrap_or_default());
+        }
+        if let Event::Position { instrument, .. } = event {
+            done.instruments.insert(*instrument);
         }
         event.show(&mut |name, shown| {
             if let ("order", Shown::Id(order)) = (name, shown) {
@@ -373,13 +345,24 @@ impl Drive {
         });
     }
 
+    /// A step that changed nothing.
+    fn refusal(&self, step: &Step, event: &Event) -> Value {
+        let Event::Refused { code, state, event, order, .. } = *event else {
+            unreachable!("the caller matched it")
+        };
+        let noted = event.and_then(|_| OrderState::ALL.get(usize::from(state)).copied());
+        let from = noted.or_else(|| self.state().order(order).map(|order| order.state));
+        let detail = match (code, step.at) {
+            (Code::TimeWentBack, Some(at)) => Some(time::text(at)),
+            _ => detail(&step.action, code, from),
+        };
+        let name = step.action.name();
+        json!({"line": step.line, "step": name, "code": code.name(), "detail": detail})
+    }
+
     fn stepped_instrument(&self, action: &Action) -> Option<InstrumentId> {
-        match action {
-            Action::Exec { report: Report::Trade(trade), .. } => {
-                trade.symbol.as_deref().map(|symbol| self.instrument(symbol))
-            }
-            _ => None,
-        }
+        let Action::Exec { report: Report::Trade(trade), .. } = action else { return None };
+        trade.symbol.as_deref().map(|symbol| self.instrument(symbol))
     }
 
     fn trace(&self, step: &Step, done: Done) -> Value {
@@ -633,17 +616,16 @@ fn lots(decimal: &Decimal, spec: Option<&Instrument>) -> Result<Qty, Code> {
 
 /// The figures of a step that makes an order.
 fn asked(action: &Action) -> Asked {
-    match action {
-        Action::Signal(signal) => {
-            Asked { symbol: signal.symbol.clone(), qty: signal.qty.clone(), ..Asked::default() }
-        }
-        Action::Order(order) => Asked {
-            symbol: order.symbol.clone(),
-            qty: Some(order.qty.clone()),
-            price: order.price.clone(),
-            stop_price: order.stop_price.clone(),
-        },
-        _ => Asked::default(),
+    if let Action::Signal(signal) = action {
+        let (symbol, qty) = (signal.symbol.clone(), signal.qty.clone());
+        return Asked { symbol, qty, ..Asked::default() };
+    }
+    let Action::Order(order) = action else { return Asked::default() };
+    Asked {
+        symbol: order.symbol.clone(),
+        qty: Some(order.qty.clone()),
+        price: order.price.clone(),
+        stop_price: order.stop_price.clone(),
     }
 }
 
@@ -699,14 +681,15 @@ fn detail(action: &Action, code: Code, from: Option<OrderState>) -> Option<Strin
 
 /// What happened, as a transition names it: `Cancelled`, `DoneForDay`; a request: `Cancel`.
 fn event_name(action: &Action) -> String {
-    let name = match action {
-        Action::Exec { report, .. } => match report {
+    let name = if let Action::Exec { report, .. } = action {
+        match report {
             Report::Status { kind, .. } => kind.name(),
             Report::Trade(_) => "fill",
             Report::Replaced { .. } => "replaced",
             Report::Restated { .. } => "restated",
-        },
-        other => other.name(),
+        }
+    } else {
+        action.name()
     };
     let mut text = String::new();
     for part in name.split('_') {

@@ -153,10 +153,11 @@ pub(super) struct Fields {
 
 impl Fields {
     pub(super) fn new(path: &str, value: Json) -> Result<Self, Fault> {
-        match value {
-            Json::Object(entries) => Ok(Self { path: path.to_owned(), entries }),
-            other => Err(format!("{path}: expected an object, found {}", other.type_name())),
-        }
+        let found = value.type_name();
+        let Json::Object(entries) = value else {
+            return Err(format!("{path}: expected an object, found {found}"));
+        };
+        Ok(Self { path: path.to_owned(), entries })
     }
 
     pub(super) fn path(&self) -> &str {

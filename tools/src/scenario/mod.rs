@@ -1,5 +1,6 @@
 //! Scenarios: a text file drives the engine step by step, with no clock, no thread and no network,
-//! and the state it ends in is printed as one JSON document. The format is in `docs/scenarios.md`.
+//! and the state it ends in is printed as one JSON document. `tests/scenarios` has an example of
+//! every step; the first lines of `setting.rs` say what is assumed where a file says nothing.
 
 mod drive;
 mod json;

@@ -117,10 +117,8 @@ pub(super) fn position_of(state: &State, instrument: InstrumentId) -> Value {
 /// The account.
 pub(super) fn account_row(state: &State, texts: &Texts) -> Value {
     let account = state.account();
-    let halt_reason = state.halted().map(|code| match code {
-        Code::Operator => texts.halt.as_str(),
-        other => other.name(),
-    });
+    let words = |code: Code| if code == Code::Operator { &texts.halt } else { code.name() };
+    let halt_reason = state.halted().map(words);
     json!({
         "currency": state.settings().account.currency,
         "equity": account.equity().to_string(),

@@ -126,7 +126,28 @@ pub(super) struct Trade {
 
 const SIDES: &[(&str, Side)] = &[("buy", Side::Buy), ("sell", Side::Sell)];
 
+/// Reads the value of a step's key.
+type Parser = fn(Fields, Context) -> Result<Action, Fault>;
+
 impl Action {
+    /// The name that the step brings: of an order, a request, or the order that a report is about.
+    pub(super) fn own_name(&self) -> Option<&str> {
+        match self {
+            Self::Signal(Signal { id, .. })
+            | Self::Order(Order { id, .. })
+            | Self::Cancel { id, .. }
+            | Self::Replace { id, .. }
+            | Self::ClosePosition { id, .. } => Some(id),
+            Self::Exec { order, .. } => Some(order),
+            Self::Mark { .. }
+            | Self::Bar { .. }
+            | Self::Halt { .. }
+            | Self::Resume { .. }
+            | Self::CancelAll
+            | Self::DayRoll => None,
+        }
+    }
+
     /// The step's key.
     pub(super) const fn name(&self) -> &'static str {
         match self {
@@ -146,7 +167,7 @@ impl Action {
     }
 
     /// The names of the steps, and how each is read.
-    const PARSERS: &'static [(&'static str, fn(Fields, Context) -> Result<Self, Fault>)] = &[
+    const PARSERS: &'static [(&'static str, Parser)] = &[
         ("mark", parse_mark),
         ("bar", parse_bar),
         ("signal", parse_signal),

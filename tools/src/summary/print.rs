@@ -1,7 +1,7 @@
 //! The summary as tables for a person.
 
 use super::{AccountSummary, Summary};
-use crate::text::{Align, Table, clean, decimal, money, price, time};
+use crate::text::{Align, Table, clean, hundredths, money, price, time};
 use crate::trade::{Slip, Trade};
 use std::io::{self, Write};
 use trade_engine::code::Code;
@@ -34,7 +34,7 @@ fn account(account: &AccountSummary, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "Account ({})", clean(&account.currency))?;
     // 1e-9 of the whole to hundredths of a percent: five digits fewer.
     let percent = account.return_nanos.and_then(|nanos| div_half_even(nanos, 100_000));
-    let percent = percent.map_or_else(|| "-".to_owned(), |hundredths| decimal(hundredths, 2));
+    let percent = percent.map_or_else(|| "-".to_owned(), hundredths);
     let mut table = Table::new(&[("", Left), ("", Right), ("", Left)]);
     table.row(&["initial capital", &money(account.initial_capital), ""]);
     table.row(&["equity", &money(account.equity), ""]);
@@ -139,8 +139,8 @@ fn trades(trades: &[Trade], last_trades: usize, out: &mut impl Write) -> io::Res
     let slip_money = |slip: Option<Slip>| or_dash(slip.map(|slip| slip.money));
     let slip_bps = |slip: Option<Slip>| {
         // Two decimals are enough for a person.
-        let hundredths = slip.and_then(|slip| div_half_even(slip.bps?, 100));
-        hundredths.map_or_else(|| "-".to_owned(), |hundredths| decimal(hundredths, 2))
+        let value = slip.and_then(|slip| div_half_even(slip.bps?, 100));
+        value.map_or_else(|| "-".to_owned(), hundredths)
     };
     for trade in shown {
         table.row(&[
