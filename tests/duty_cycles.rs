@@ -4,15 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trade_engine::broker::{Broker, Message, Reports};
 use trade_engine::codec::Slot;
-use trade_engine::config::Release;
+use trade_engine::config::{Release, SyncPolicy};
 use trade_engine::engine::Engine;
 use trade_engine::input::{ExecKey, Input};
 use trade_engine::instrument::{Instrument, InstrumentId};
+use trade_engine::journal::{Journal, JournalOptions, layout};
 use trade_engine::limits::EVENT_RING_SLOTS_MIN;
 use trade_engine::order::ClOrdId;
 use trade_engine::runtime::{
-    Agent, BrokerEnds, BrokerLoop, Clock, Feedback, HotEnds, HotLoop, Inbound, Shared, ToBroker,
-    ToEngine, Turn,
+    Agent, BrokerEnds, BrokerLoop, Clock, Feedback, HotEnds, HotLoop, Inbound, JournalLoop, Shared,
+    ToBroker, ToEngine, Turn,
 };
 use trade_engine::settings::Settings;
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
@@ -155,4 +156,33 @@ fn the_broker_ends_behind_an_engine_that_is_gone() {
         assert!(turns < 10_000, "stuck: {} messages left", taken.load(Ordering::Relaxed));
     }
     assert_eq!(taken.load(Ordering::Relaxed), 10);
+}
+
+/// The next segment cannot be made, and there is room left in this one: the run is asked to end, what
+/// comes until then is recorded, and the end says why.
+#[test]
+fn no_room_for_the_next_segment_ends_the_run_in_order() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = parent.path().join("log");
+    let options = JournalOptions { segment_size: 8_192, ..JournalOptions::default() };
+    let journal = Journal::create(&dir, options).expect("a new log");
+    // Whatever stands where the next segment is to be made.
+    std::fs::create_dir(dir.join(layout::SPARE_NAME)).expect("room");
+    let (mut records, out) = rtrb::RingBuffer::new(64);
+    let shared = Shared::default();
+    let sync = SyncPolicy::Never;
+    let mut journal_loop = JournalLoop::new(journal, out, shared.clone(), Clock::new(), sync);
+    let slot = |seq| [seq, 0, 0, 0, 0, 0, 0, layout::kind_and_flags(1, layout::FLAG_END)];
+    for seq in 1..=40 {
+        records.push(slot(seq)).expect("room");
+    }
+    assert_eq!(journal_loop.do_work(), Turn::Worked);
+    assert_eq!(journal_loop.do_work(), Turn::Idle, "it found no room, and goes on");
+    assert!(shared.is_stopping() && !shared.journal_failed());
+    records.push(slot(41)).expect("room");
+    drop(records);
+    while journal_loop.do_work() != Turn::Done {}
+    assert_eq!((shared.written(), shared.synced()), (41, 41));
+    let outcome = Box::new(journal_loop).finish().journal.expect("it says how it ended");
+    assert!(outcome.is_err(), "{outcome:?}");
 }
