@@ -187,6 +187,15 @@ impl Table {
     }
 }
 
+/// What is wrong with a program's arguments, in one line without the usage that clap adds.
+pub fn usage(error: &clap::Error) -> String {
+    let text = error.to_string();
+    let first: Vec<&str> =
+        text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    let what = first.join(" ");
+    what.strip_prefix("error: ").unwrap_or(&what).to_owned()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

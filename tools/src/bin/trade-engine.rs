@@ -1,10 +1,12 @@
 //! `trade-engine`: plays market data through the engine. Without a subcommand: `run`.
 
 use clap::{Parser, Subcommand};
+use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trade_engine_tools::check_config::check_config;
 use trade_engine_tools::run::{RunArgs, run};
+use trade_engine_tools::text::{clean, usage};
 
 /// Order execution engine: plays market data through strategy, risk, orders, broker and log.
 #[derive(Parser)]
@@ -30,19 +32,37 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let Cli { command, run: args } = Cli::parse();
+    let Cli { command, run: args } = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) if !error.use_stderr() => {
+            // Help or version: what was asked for.
+            let _ = error.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(error) => {
+            complain(&format!("{} (see trade-engine --help)", usage(&error)));
+            return ExitCode::from(2);
+        }
+    };
     let outcome = match command {
         None => run(&args).map_err(|error| error.to_string()),
         Some(Command::Run(args)) => run(&args).map_err(|error| error.to_string()),
-        Some(Command::CheckConfig { file }) => check_config(&file)
-            .map(|understood| print!("{understood}"))
-            .map_err(|error| error.to_string()),
+        Some(Command::CheckConfig { file }) => {
+            // Whoever closes the pipe has read enough.
+            let show = |understood: String| drop(io::stdout().write_all(understood.as_bytes()));
+            check_config(&file).map(show).map_err(|error| error.to_string())
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(what) => {
-            eprintln!("trade-engine: {what}");
+            complain(&what);
             ExitCode::FAILURE
         }
     }
+}
+
+/// One line on standard error. There is nobody to tell if that fails.
+fn complain(what: &str) {
+    let _ = writeln!(io::stderr(), "trade-engine: {}", clean(what));
 }

@@ -127,10 +127,6 @@ fn usage(error: &clap::Error) -> u8 {
         complain("what to do is missing: verify, state, events or explain (see replay --help)");
         return 2;
     }
-    let text = error.to_string();
-    let first: Vec<&str> = text.lines().take_while(|line| !line.trim().is_empty()).collect();
-    let what = first.iter().map(|line| line.trim()).collect::<Vec<_>>().join(" ");
-    let what = what.strip_prefix("error: ").unwrap_or(&what);
-    complain(&format!("{what} (see replay --help)"));
+    complain(&format!("{} (see replay --help)", crate::text::usage(error)));
     2
 }

@@ -12,7 +12,7 @@ use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use trade_engine::broker::{RouteError, Router, SimError, SimulatedBroker};
 use trade_engine::calendar::CalendarError;
@@ -263,26 +263,34 @@ fn play(
         progress: Arc::clone(&progress),
     };
     let runtime = RuntimeSettings::of(config);
+    // Before the threads: a Ctrl-C between the two would leave a log without an end.
+    let interrupted = interruption()?;
     let running = start(Parts { settings, runtime, journal, broker, gateway, opened })?;
-    stop_on_signal(&running)?;
-    show_progress(&running, &progress, moments);
+    watch(&running, &interrupted, &progress, moments);
     Ok(running.join())
 }
 
-/// Ctrl-C ends the run in order: what is under way settles, the log is closed.
-fn stop_on_signal(running: &Running) -> Result<(), RunError> {
-    let shared = running.shared();
-    ctrlc::set_handler(move || shared.stop())
-        .map_err(|error| RunError::Setting(format!("cannot handle Ctrl-C: {error}")))
+/// Set by Ctrl-C, and by what else asks a program to end.
+fn interruption() -> Result<Arc<AtomicBool>, RunError> {
+    let interrupted = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&interrupted);
+    ctrlc::set_handler(move || flag.store(true, Ordering::Relaxed))
+        .map_err(|error| RunError::Setting(format!("cannot handle Ctrl-C: {error}")))?;
+    Ok(interrupted)
 }
 
-fn show_progress(running: &Running, progress: &AtomicU64, moments: u64) {
+/// Shows how far the run is, until it ends. An interruption ends it in order: what is under way
+/// settles, the log is closed.
+fn watch(running: &Running, interrupted: &AtomicBool, progress: &AtomicU64, moments: u64) {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} moments  {elapsed_precise}")
         .expect("the template is sound");
     // Drawn only where a person looks: indicatif hides it when standard error is no terminal.
     let bar = ProgressBar::with_draw_target(Some(moments), ProgressDrawTarget::stderr());
     bar.set_style(style);
     while !running.is_finished() {
+        if interrupted.load(Ordering::Relaxed) {
+            running.shared().stop();
+        }
         bar.set_position(progress.load(Ordering::Relaxed));
         std::thread::sleep(Duration::from_millis(20));
     }
