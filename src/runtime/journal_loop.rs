@@ -58,8 +58,8 @@ impl JournalLoop {
         Ok(true)
     }
 
-    /// There is no room for the next segment, and some left in this one: the run comes to an orderly
-    /// end while what is under way is still recorded.
+    /// There is no room for the next segment, and some left in this one: the run comes to an
+    /// orderly end while what is under way is still recorded.
     fn run_out(&mut self, error: JournalError) {
         self.shared.stop();
         self.shortage.get_or_insert(error);
