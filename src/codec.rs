@@ -90,10 +90,10 @@ impl Packer {
         self.bytes += size;
     }
 
-    /// Lays the payload into slots.
+    /// Lays the payload into slots; what they held is gone.
     #[inline(always)]
-    pub fn finish(&self, head: Head) -> Slots {
-        let mut slots = Slots::new();
+    pub fn finish(&self, head: Head, slots: &mut Slots) {
+        slots.clear();
         let tail = u64::from(head.kind) | u64::from(self.instrument.0) << 16;
         let w = &self.words;
         let first = tail | u64::from(head.flags) << 8;
@@ -106,7 +106,6 @@ impl Packer {
             slots.push([seq, w[at], w[at + 1], w[at + 2], w[at + 3], w[at + 4], w[at + 5], more]);
             at += MORE_WORDS;
         }
-        slots
     }
 }
 
@@ -573,6 +572,13 @@ macro_rules! record_kinds {
             /// The kind's name in reports.
             pub const fn name(&self) -> &'static str {
                 match self { $( Self::$Name { .. } => $text, )* }
+            }
+
+            /// Bytes of payload.
+            pub const fn size(&self) -> usize {
+                match self {
+                    $( Self::$Name { .. } => 0 $( + <$type as $crate::codec::Field>::SIZE )*, )*
+                }
             }
 
             /// Appends the fields.

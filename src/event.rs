@@ -309,8 +309,15 @@ impl Body {
     }
 
     /// The record as slots; their CRC is the journal's business.
-    #[inline(always)]
     pub fn encode(&self, seq: u64, ts: Ts, flags: u8) -> Slots {
+        let mut slots = Slots::new();
+        self.encode_into(seq, ts, flags, &mut slots);
+        slots
+    }
+
+    /// As [`Body::encode`], into slots that are there already: what they held is gone.
+    #[inline(always)]
+    pub(crate) fn encode_into(&self, seq: u64, ts: Ts, flags: u8, slots: &mut Slots) {
         let mut packer = Packer::default();
         let input = match self {
             Self::Opening(opening) => {
@@ -327,7 +334,7 @@ impl Body {
                 0
             }
         };
-        packer.finish(Head { seq, ts, kind: self.kind(), flags: flags | input })
+        packer.finish(Head { seq, ts, kind: self.kind(), flags: flags | input }, slots);
     }
 }
 
@@ -350,16 +357,12 @@ impl Record {
     }
 
     /// Slots that the record takes.
-    pub fn slot_count(&self) -> usize {
-        let sizes = |kinds: &[(u8, &str, usize)], extra| {
-            let kind = kinds.iter().find(|(kind, ..)| *kind == self.body.kind());
-            kind.map_or(0, |(.., bytes)| crate::codec::slots_for(bytes + extra))
-        };
-        match self.body {
-            Body::Opening(_) => sizes(Opening::KINDS, 0),
-            Body::Input(..) => sizes(Input::KINDS, 8),
-            Body::Event(_) => sizes(Event::KINDS, 0),
-        }
+    pub const fn slot_count(&self) -> usize {
+        crate::codec::slots_for(match &self.body {
+            Body::Opening(opening) => opening.size(),
+            Body::Input(input, _) => input.size() + 8,
+            Body::Event(event) => event.size(),
+        })
     }
 
     /// Whether it is the last of its group.

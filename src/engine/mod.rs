@@ -87,7 +87,8 @@ impl Engine {
         let flags = if clamped { FLAG_CLAMPED } else { 0 };
         let input = &input.storable();
         let body = Body::Input(*input, arrival);
-        let mut turn = Turn::begin(&mut self.state, output, ts, flags, body);
+        let mut turn = Turn::new(&mut self.state, output);
+        turn.begin(ts, flags, body);
         decide::decide(&mut turn, clamped, input);
         turn.end();
     }

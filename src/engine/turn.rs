@@ -46,25 +46,23 @@ const MESSAGES_MAX: usize = SWEEP_ORDERS_MAX + 2;
 pub(super) struct Turn<'a, O: Output> {
     state: &'a mut State,
     output: &'a mut O,
-    /// The last record, held back until it is known whether it ends the group.
-    held: Option<Slots>,
+    /// The last record, held back until it is known whether it ends the group. Encoded in place:
+    /// it has room for the largest record, and is too large to be moved about.
+    held: Slots,
     messages: ArrayVec<Message, MESSAGES_MAX>,
     slot_count: usize,
 }
 
 impl<'a, O: Output> Turn<'a, O> {
+    /// A turn before its input.
+    pub(super) fn new(state: &'a mut State, output: &'a mut O) -> Self {
+        Self { state, output, held: Slots::new(), messages: ArrayVec::new(), slot_count: 0 }
+    }
+
     /// Opens the group with its input.
-    pub(super) fn begin(
-        state: &'a mut State,
-        output: &'a mut O,
-        ts: Ts,
-        flags: u8,
-        body: Body,
-    ) -> Self {
-        let messages = ArrayVec::new();
-        let mut turn = Self { state, output, held: None, messages, slot_count: 0 };
-        turn.append(ts, flags, body);
-        turn
+    pub(super) fn begin(&mut self, ts: Ts, flags: u8, body: Body) {
+        assert!(self.held.is_empty());
+        self.append(ts, flags, body);
     }
 
     /// What is known now, every event so far included.
@@ -81,16 +79,17 @@ impl<'a, O: Output> Turn<'a, O> {
 
     fn append(&mut self, ts: Ts, flags: u8, body: Body) {
         let seq = self.state.seq() + 1;
-        let slots = body.encode(seq, ts, flags);
         let head = Head { seq, ts, kind: body.kind(), flags };
-        let applied = apply(self.state, &Record { head, body });
+        let record = Record { head, body };
+        let applied = apply(self.state, &record);
         // What decide proposes follows from the state it has just read: anything else is our bug.
-        assert!(applied.is_ok(), "{applied:?} {body:?}");
-        self.slot_count += slots.len();
-        assert!(self.slot_count <= SLOTS_PER_INPUT_MAX);
-        if let Some(held) = self.held.replace(slots) {
-            self.output.record(&held);
+        assert!(applied.is_ok(), "{applied:?} {record:?}");
+        if !self.held.is_empty() {
+            self.output.record(&self.held);
         }
+        record.body.encode_into(seq, ts, flags, &mut self.held);
+        self.slot_count += self.held.len();
+        assert!(self.slot_count <= SLOTS_PER_INPUT_MAX);
     }
 
     /// Sends a message once the group is complete.
@@ -118,14 +117,13 @@ impl<'a, O: Output> Turn<'a, O> {
     }
 
     /// Ends the group: marks its last record, then lets the messages go.
-    pub(super) fn end(mut self) {
+    pub(super) fn end(&mut self) {
         let interval = self.state.settings.capacity.checkpoint_interval_slots;
         if self.state.seq() >= self.state.checkpoint_seq + interval {
             self.checkpoint();
         }
-        let mut last = self.held.take().expect("the group began with its input");
-        last[0][7] |= u64::from(FLAG_END) << 8;
-        self.output.record(&last);
+        self.held[0][7] |= u64::from(FLAG_END) << 8;
+        self.output.record(&self.held);
         for message in &self.messages {
             let (seq, ts) = (self.state.seq(), self.state.ts());
             self.output.send(&Outbound { seq, ts, message: *message });
