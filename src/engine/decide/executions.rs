@@ -33,8 +33,6 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
     else {
         unreachable!("the caller matched it")
     };
-    // Zero marks an empty place of the table: an adapter that sends it is taken to mean one key.
-    let exec = ExecKey(exec.0.max(1));
     if let Some(code) = defect.filter(|code| *code != Code::Overflow) {
         return turn.refuse(code, order, ClOrdId::NONE);
     }
