@@ -116,6 +116,8 @@ pub struct Unpacker {
     bytes: usize,
     end: usize,
     instrument: InstrumentId,
+    /// Whether a field has asked for the instrument: none else may have one.
+    instrument_taken: bool,
 }
 
 impl Unpacker {
@@ -145,7 +147,7 @@ impl Unpacker {
         }
         let instrument = InstrumentId(u16::from_le_bytes([aux0, aux1]));
         let head = Head { seq: first[0], ts: Ts(from_word(first[1])), kind, flags };
-        Some((head, Self { words, bytes: 0, end: end * 8, instrument }))
+        Some((head, Self { words, bytes: 0, end: end * 8, instrument, instrument_taken: false }))
     }
 
     /// The next `size` bytes (1 to 8). `None` past the end.
@@ -163,8 +165,12 @@ impl Unpacker {
         Some(if size == 8 { bits } else { bits & ((1 << (size * 8)) - 1) })
     }
 
-    /// Whether everything behind the last field is zero, as a writer leaves it.
-    pub fn rest_is_zero(&mut self) -> bool {
+    /// Whether there is nothing but the fields that were taken: everything behind the last one is
+    /// zero and, if none was an instrument, `aux` names none; as a writer leaves it.
+    pub fn rest_is_empty(&mut self) -> bool {
+        if !self.instrument_taken && self.instrument != InstrumentId::UNKNOWN {
+            return false;
+        }
         while self.bytes < self.end {
             let size = (self.end - self.bytes).min(8 - self.bytes % 8);
             if self.take(size) != Some(0) {
@@ -423,6 +429,7 @@ impl Field for InstrumentId {
     }
     #[inline(always)]
     fn unpack(unpacker: &mut Unpacker) -> Option<Self> {
+        unpacker.instrument_taken = true;
         Some(unpacker.instrument)
     }
     fn show(&self) -> Shown {
@@ -530,7 +537,8 @@ impl<const N: usize> Field for Chars<N> {
 }
 
 /// Defines an enum of records: for each kind its number, its name and its fields in the order in
-/// which they lie in the payload; and from that one list the encoding, the decoding and the showing.
+/// which they lie in the payload; and from that one list the encoding, the decoding and the
+/// showing.
 macro_rules! record_kinds {
     (
         $(#[$enum_doc:meta])*
@@ -544,7 +552,7 @@ macro_rules! record_kinds {
         }
     ) => {
         $(#[$enum_doc])*
-        #[allow(missing_docs, reason = "fields are named for what the FIX field of that name means")]
+        #[allow(missing_docs, reason = "a field means what FIX means by its name")]
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $Enum {
             $( $(#[$doc])* $Name { $( $(#[$field_doc])* $field : $type ),* }, )*
@@ -584,7 +592,8 @@ macro_rules! record_kinds {
                 let _ = packer;
             }
 
-            /// Takes the fields of a kind out. `None` for an unknown kind or bits that mean nothing.
+            /// Takes the fields of a kind out. `None` for an unknown kind or bits that mean
+            /// nothing.
             pub fn unpack(kind: u8, unpacker: &mut $crate::codec::Unpacker) -> Option<Self> {
                 match kind {
                     $( $kind => Some(Self::$Name {

@@ -1,4 +1,5 @@
-//! A deterministic 64-bit hash of the state: the same on every machine, not meant against attackers.
+//! A deterministic 64-bit hash of the state: the same on every machine, not meant against
+//! attackers.
 
 /// Folds words into a hash; the order counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -351,7 +351,7 @@ impl Record {
             Body::Opening(Opening::unpack(head.kind, &mut fields)?)
         };
         // A record longer than its kind, or with something behind its fields, is not ours.
-        fields.rest_is_zero().then_some(())?;
+        fields.rest_is_empty().then_some(())?;
         let record = Self { head, body };
         (record.slot_count() == slots.len()).then_some(record)
     }

@@ -156,6 +156,9 @@ byte_enum!(Subject, Subject::ALL);
 /// A fingerprint of an execution: venue, execution id, order and side, so that two orders that meet
 /// in one venue trade, or two venues that number alike, stay apart.
 ///
+/// Zero is no key: an execution that comes with it cannot be told from a repeated one, and is booked
+/// each time. [`ExecKey::new`] never gives it.
+///
 /// FNV-1a, 128 bits. Not meant to withstand a venue that searches for collisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
@@ -335,5 +338,58 @@ record_kinds! {
         Continue = 37 "continue" {},
         /// The last input of a log: its checkpoint closes it.
         Stop = 38 "stop" {},
+    }
+}
+
+impl Input {
+    /// As the log gives it back: there the most negative figure stands for "none", so a figure that
+    /// came as that one, which no rule takes either way, is moved up by one unit.
+    #[must_use]
+    pub fn storable(mut self) -> Self {
+        match &mut self {
+            Self::Signal { price, stop_price, qty, .. }
+            | Self::Replace { price, stop_price, qty, .. }
+            | Self::Replaced { price, stop_price, qty, .. } => {
+                for price in [price, stop_price].into_iter().flatten() {
+                    price.0 = price.0.max(-i64::MAX);
+                }
+                if let Some(qty) = qty {
+                    qty.0 = qty.0.max(-i64::MAX);
+                }
+            }
+            Self::Order { price, stop_price, expire_at, .. } => {
+                for price in [price, stop_price].into_iter().flatten() {
+                    price.0 = price.0.max(-i64::MAX);
+                }
+                if let Some(expire_at) = expire_at {
+                    expire_at.0 = expire_at.0.max(-i64::MAX);
+                }
+            }
+            Self::Mark { bid, ask, .. } => {
+                for price in [bid, ask].into_iter().flatten() {
+                    price.0 = price.0.max(-i64::MAX);
+                }
+            }
+            Self::Restated { qty, .. } => {
+                if let Some(qty) = qty {
+                    qty.0 = qty.0.max(-i64::MAX);
+                }
+            }
+            Self::Text { .. }
+            | Self::Opening { .. }
+            | Self::Cancel { .. }
+            | Self::ClosePosition { .. }
+            | Self::Bar { .. }
+            | Self::Trade { .. }
+            | Self::Status { .. }
+            | Self::Halt { .. }
+            | Self::Resume {}
+            | Self::CancelAll {}
+            | Self::DayRoll {}
+            | Self::Timer {}
+            | Self::Continue {}
+            | Self::Stop {} => {}
+        }
+        self
     }
 }

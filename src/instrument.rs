@@ -1,4 +1,5 @@
-//! A contract: what one lot is, which prices it trades at, what it needs in margin, when it is open.
+//! A contract: what one lot is, which prices it trades at, what it needs in margin, when it is
+//! open.
 
 use crate::limits::{LOT_VALUE_MAX, NOTIONAL_MAX, PRICE_MAX, PRICE_SCALE, QTY_MAX};
 use crate::units::{DecimalError, Money, Price, Qty, Ts, parse_decimal};
@@ -155,8 +156,8 @@ impl Instrument {
     /// Whole lots in a decimal quantity, e.g. `"0.5"`.
     ///
     /// # Errors
-    /// [`LotsError::Decimal`] where the text is no decimal that fits, [`LotsError::OffLot`] where it
-    /// is no multiple of the lot size.
+    /// [`LotsError::Decimal`] where the text is no decimal that fits, [`LotsError::OffLot`] where
+    /// it is no multiple of the lot size.
     pub fn lots(&self, text: &str) -> Result<Qty, LotsError> {
         let units =
             parse_decimal(text, crate::limits::PRICE_DECIMALS).map_err(LotsError::Decimal)?;

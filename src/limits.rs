@@ -12,11 +12,11 @@ pub const MONEY_DECIMALS: u32 = 18;
 /// Units of one whole unit of currency: 1e18.
 pub const MONEY_SCALE: i128 = 1_000_000_000_000_000_000;
 
-/// Largest magnitude of a price, in 1e-9: a billion units of the quote currency. A share of the most
-/// expensive company costs a million, a bitcoin in rupiah two billion thousandths of that.
+/// Largest magnitude of a price, in 1e-9: a billion units of the quote currency. A share of the
+/// most expensive company costs a million, a bitcoin in rupiah two billion thousandths of that.
 pub const PRICE_MAX: i64 = 1_000_000_000 * PRICE_SCALE;
-/// Largest value of one lot (`lot_size` x `multiplier`), in 1e-9: a hundred million, eight times the
-/// largest listed contract (12,500,000 yen).
+/// Largest value of one lot (`lot_size` x `multiplier`), in 1e-9: a hundred million, eight times
+/// the largest listed contract (12,500,000 yen).
 pub const LOT_VALUE_MAX: i64 = 100_000_000 * PRICE_SCALE;
 /// Largest quantity of an order or a position, in lots. An instrument with large lots has a lower
 /// bound of its own: see [`Instrument::qty_limit`](crate::instrument::Instrument::qty_limit).
@@ -31,7 +31,7 @@ pub const BALANCE_MAX: i128 = 4 * NOTIONAL_MAX;
 pub const INSTRUMENTS_MAX: usize = 1_024;
 /// Orders held at once, finished ones that are not yet retired included.
 pub const ORDERS_MAX: usize = 16_384;
-/// Cancel and replace requests outstanding for one order.
+/// Replaces outstanding for one order; one cancel has its place beside them.
 pub const REQUESTS_PER_ORDER_MAX: usize = 8;
 /// Executions remembered for duplicate detection, for the life of the log.
 pub const EXECUTIONS_MAX: usize = 1 << 20;

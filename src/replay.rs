@@ -62,7 +62,7 @@ impl fmt::Display for ReplayError {
             Self::Diverged(diverged) => write!(f, "{diverged}"),
             Self::Decided { seq, logged, decided } => write!(
                 f,
-                "record {seq}: the log says {logged}, deciding again says {decided} or other figures"
+                "record {seq}: the log has {logged}, deciding again {decided} or other figures"
             ),
             Self::Unfinished { seq } => write!(f, "record {seq}: missing, deciding again has it"),
         }

@@ -299,13 +299,13 @@ impl Money {
     pub fn notional(price: Price, qty: Qty, lot_value: i64) -> Option<Self> {
         let per_lot = i128::from(price.0) * i128::from(lot_value);
         let value = per_lot.checked_mul(i128::from(qty.0))?;
-        (value.abs() <= NOTIONAL_MAX).then_some(Self(value))
+        (value.unsigned_abs() <= NOTIONAL_MAX.unsigned_abs()).then_some(Self(value))
     }
 
     /// The sum, or `None` past [`BALANCE_MAX`].
     pub fn checked_add(self, other: Self) -> Option<Self> {
         let sum = self.0.checked_add(other.0)?;
-        (sum.abs() <= BALANCE_MAX).then_some(Self(sum))
+        (sum.unsigned_abs() <= BALANCE_MAX.unsigned_abs()).then_some(Self(sum))
     }
 
     /// The difference, or `None` past [`BALANCE_MAX`].

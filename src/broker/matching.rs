@@ -1,21 +1,21 @@
 //! At which price does an order trade against a quote or a bar? Pure functions of the order's terms
 //! and the market; the simulated venue does the rest.
 //!
-//! Both sides share one rule. A price is turned into a *cost*: the price for a buyer, the price with
-//! its sign turned for a seller. Either side wants a low cost, has a limit that the cost may not
-//! exceed, and has a stop that the cost must reach from below.
+//! Both sides share one rule. A price is turned into a *cost*: the price for a buyer, the price
+//! with its sign turned for a seller. Either side wants a low cost, has a limit that the cost may
+//! not exceed, and has a stop that the cost must reach from below.
 //!
 //! | order | against a quote | against a bar |
 //! | --- | --- | --- |
 //! | market | the side's price, slipped | the open, slipped |
-//! | limit | the side's price, if it is within the limit | the open or the limit, whichever is cheaper, if the bar reaches the limit |
-//! | stop | as market, once the mark touches the stop | the open or the stop, whichever is dearer, slipped, if the bar reaches the stop |
+//! | limit | the side's price, if within the limit | if reached: open or limit, the cheaper |
+//! | stop | as market, once the mark touches it | if reached: open or stop, the dearer, slipped |
 //! | stop-limit | as limit, once the mark touches the stop | as limit, from the trigger on |
 //!
 //! A bar does not say in which order its prices traded. That matters for a stop-limit order which
 //! the bar triggers after its open and whose limit lies on the cheap side of its stop: the reach of
-//! the limit may have come before the trigger. Such an order trades in this bar only if the close is
-//! within the limit, which is surely after the trigger; otherwise it waits, triggered.
+//! the limit may have come before the trigger. Such an order trades in this bar only if the close
+//! is within the limit, which is surely after the trigger; otherwise it waits, triggered.
 
 use crate::order::OrdType;
 use crate::units::{Price, Ratio, Side};
@@ -144,7 +144,8 @@ pub(super) fn meet(terms: &Terms, market: Market, slippage: Ratio) -> Outcome {
         }
     };
     let fill = cost.map(|cost| {
-        // Past the range of a price only by slippage; such a price is refused wherever it came from.
+        // Past the range of a price only by slippage; such a price is refused wherever it came
+        // from.
         let price = (cost * sign).clamp(Cost::from(i64::MIN), Cost::from(i64::MAX));
         Price(i64::try_from(price).expect("clamped"))
     });

@@ -132,8 +132,8 @@ impl Reports {
         }
     }
 
-    /// Turns a message down: the words, then the report. `false`, and nothing added, for market data
-    /// and time, which nobody answers.
+    /// Turns a message down: the words, then the report. `false`, and nothing added, for market
+    /// data and time, which nobody answers.
     pub fn refuse(&mut self, ts: Ts, message: &Message, words: &str) -> bool {
         let (order, kind, request) = match *message {
             Message::New(new) => (new.order, StatusKind::Rejected, ClOrdId::NONE),

@@ -1,21 +1,23 @@
 //! A simulated venue: slippage, commission, latency, partial fills, rejects; limit and stop orders
-//! matched against quotes and bars. Deterministic: the same messages and the same seed give the same
-//! reports.
+//! matched against quotes and bars. Deterministic: the same messages and the same seed give the
+//! same reports.
 //!
 //! **What it trades at.** A [`Message::Mark`] is the live price until the session ends, a
-//! [`Message::Bar`] comes, or the next mark does. A bar tells what has traded since the last one, so
-//! it is matched against the orders that were at rest before it came, and then there is no live
-//! price: an order that the bar has caused waits for the next mark, or for the open of the next bar,
-//! and never trades inside the bar that caused it. A mark outside the sessions only values positions.
+//! [`Message::Bar`] comes, or the next mark does. A bar tells what has traded since the last one,
+//! so it is matched against the orders that were at rest before it came, and then there is no live
+//! price: an order that the bar has caused waits for the next mark, or for the open of the next
+//! bar, and never trades inside the bar that caused it. A mark outside the sessions only values
+//! positions.
 //!
-//! **What is left out.** Liquidity is unlimited and nothing moves the price: an order trades whole or
-//! not at all, so one at rest has traded nothing. An order that is at rest before a bar comes meets
-//! the whole bar, also what traded before it arrived. `matching.rs` has the rules of each type.
+//! **What is left out.** Liquidity is unlimited and nothing moves the price: an order trades whole
+//! or not at all, so one at rest has traded nothing. An order that is at rest before a bar comes
+//! meets the whole bar, also what traded before it arrived. `matching.rs` has the rules of each
+//! type.
 //!
-//! **Times.** Orders and requests arrive after the latency, in domain time, which only messages move:
-//! what has arrived by the time of a message is worked off before that message. Sessions and expiries
-//! go by the time of arrival; a report carries the time of the message at which it came about, so
-//! that the engine's time never runs back.
+//! **Times.** Orders and requests arrive after the latency, in domain time, which only messages
+//! move: what has arrived by the time of a message is worked off before that message. Sessions and
+//! expiries go by the time of arrival; a report carries the time of the message at which it came
+//! about, so that the engine's time never runs back.
 //!
 //! **Execution ids** are `S1`, `S2`, ... in the order of the trades.
 
@@ -142,8 +144,8 @@ impl SimSettings {
 /// let mut reports = Reports::default();
 ///
 /// let (instrument, price) = (InstrumentId(0), "4521.25".parse()?);
-/// venue.on_message(Ts(1), &Message::Mark { instrument, price, bid: None, ask: None }, &mut reports);
-/// let order = NewOrder {
+/// venue.on_message(Ts(1), &Message::Mark { instrument, price, bid: None, ask: None }, &mut
+/// reports); let order = NewOrder {
 ///     order: ClOrdId::new(0, 1),
 ///     instrument,
 ///     side: Side::Buy,

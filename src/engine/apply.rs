@@ -1,7 +1,7 @@
 //! The only code that writes state: one record in, one change made, and what it says about itself
 //! checked against what came of it.
 
-use super::state::State;
+use super::state::{OWN_SOURCE, State};
 use crate::code::Code;
 use crate::codec::FLAG_CLAMPED;
 use crate::event::{Body, Event, Record};
@@ -157,6 +157,9 @@ impl State {
             Event::PositionOpened { instrument, qty, open_cost } => {
                 self.open_position(instrument, qty, open_cost)
             }
+            Event::Unassigned { order, .. } if !Self::may_have_row(order) => {
+                Err("the id is none of an order")
+            }
             Event::Unassigned { order, instrument, side } => {
                 let order = unassigned(order, instrument, side, self.ts);
                 if self.orders.insert(order) { Ok(()) } else { Err("no room for the order") }
@@ -188,7 +191,10 @@ impl State {
                 Ok(())
             }
             Event::Closed { order } => {
-                self.transition(order, OrderEvent::Close, |_| {})?;
+                let row = self.orders.get(order).ok_or(NO_ORDER)?;
+                if !row.flags.has(Flags::UNKNOWN) {
+                    self.transition(order, OrderEvent::Close, |_| {})?;
+                }
                 self.orders.remove(order).map(|_| ()).ok_or(NO_ORDER)?;
                 self.orders.trim_finished();
                 Ok(())
@@ -219,8 +225,8 @@ impl State {
         if self.orders.insert(order) { Ok(()) } else { Err("no room for the order") }
     }
 
-    /// Changes an order, and what it adds to its side's worst case with it. Every change of an order
-    /// goes through here.
+    /// Changes an order, and what it adds to its side's worst case with it. Every change of an
+    /// order goes through here.
     fn update(&mut self, id: ClOrdId, change: impl FnOnce(&mut Order) -> Applied) -> Applied {
         let order = self.orders.get_mut(id).ok_or(NO_ORDER)?;
         let before = order.contribution();
@@ -304,8 +310,9 @@ impl State {
     }
 
     fn open_request(&mut self, id: ClOrdId, request: Request) -> Applied {
-        if !self.is_new_id(request.id) {
-            return Err("the id has been used");
+        let own = request.id.source() == usize::from(OWN_SOURCE);
+        if !self.is_new_id(request.id) || (own && request.id != self.next_own_id()) {
+            return Err("the id has been used, or left others out");
         }
         self.last_ids[request.id.source()] = request.id;
         self.update(id, |order| {

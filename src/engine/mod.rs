@@ -41,8 +41,8 @@ impl Engine {
         &self.state
     }
 
-    /// Writes the head of a log: format, decisions, program, and the configuration in canonical form.
-    /// Must come before the first input, at the time `ts`.
+    /// Writes the head of a log: format, decisions, program, and the configuration in canonical
+    /// form. Must come before the first input, at the time `ts`.
     pub fn open_log(&mut self, ts: Ts, build: &str, config: &str, output: &mut impl Output) {
         assert_eq!(self.state.seq(), 0);
         let (build, _) = Chars::split(build);
@@ -85,6 +85,7 @@ impl Engine {
         output: &mut impl Output,
     ) {
         let flags = if clamped { FLAG_CLAMPED } else { 0 };
+        let input = &input.storable();
         let body = Body::Input(*input, arrival);
         let mut turn = Turn::new(&mut self.state, output);
         turn.begin(ts, flags, body);

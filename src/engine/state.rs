@@ -49,7 +49,8 @@ impl State {
         let window = settings.risk.correlation_window;
         Self {
             seq: 0,
-            ts: Ts(0),
+            // Before every time that a log can open at: data may be older than 1970.
+            ts: Ts(i64::MIN),
             halted: None,
             account: Account::new(settings.account.initial_capital),
             books,
@@ -140,6 +141,12 @@ impl State {
         id.source() != usize::from(OWN_SOURCE) && self.is_new_id(id)
     }
 
+    /// Whether a trade may make a row for an order of that id that no input made: not of the
+    /// engine's own ids, which a request to come must find free.
+    pub fn may_have_row(id: ClOrdId) -> bool {
+        id != ClOrdId::NONE && id.source() != usize::from(OWN_SOURCE)
+    }
+
     /// The engine's next own request id.
     pub fn next_own_id(&self) -> ClOrdId {
         ClOrdId::new(OWN_SOURCE, self.last_ids[OWN_SOURCE as usize].counter() + 1)
@@ -169,10 +176,7 @@ impl State {
         for book in &self.books {
             book.digest(&mut digest);
         }
-        digest.word(self.orders.len() as u64);
-        for order in self.orders.iter() {
-            order.digest(&mut digest);
-        }
+        self.orders.digest(&mut digest);
         self.executions.digest(&mut digest);
         self.correlations.digest(&mut digest);
         for id in &self.last_ids {
@@ -180,6 +184,7 @@ impl State {
         }
         digest.option(self.sweeps.cancel.map(i64::from));
         digest.option(self.sweeps.retire.map(i64::from));
+        digest.word(self.checkpoint_seq);
         digest.finish()
     }
 }

@@ -3,7 +3,8 @@
 //! Nothing grows after it is built. A slot's generation grows when it is freed, so that a key kept
 //! from before finds nothing instead of somebody else's order.
 
-use super::{ClOrdId, Order, OrderState};
+use super::{ClOrdId, Flags, Order, OrderState};
+use crate::digest::Digest;
 use std::collections::VecDeque;
 
 /// A slot of the slab, as it was when the order went in.
@@ -153,10 +154,36 @@ impl OrderBook {
         })
     }
 
-    /// Whether an order may be retired now.
+    /// Whether an order may be retired now. A row for trades that nobody ordered always may: it has
+    /// no life to end, and a stranger's trades must not take every slot for ever.
     pub fn can_retire(order: &Order) -> bool {
-        let ended = order.state.is_final() && order.state != OrderState::Closed;
-        ended && order.requests.is_empty()
+        Self::has_ended(order) && order.state != OrderState::Closed && order.requests.is_empty()
+    }
+
+    fn has_ended(order: &Order) -> bool {
+        order.state.is_final() || order.flags.has(Flags::UNKNOWN)
+    }
+
+    /// Folds in everything that a later decision rests on: the orders and their places, in which
+    /// order they are retired, and which slots the next ones take.
+    pub fn digest(&self, digest: &mut Digest) {
+        digest.word(self.used as u64);
+        digest.word(self.len() as u64);
+        for (index, slot) in self.slots[..self.used].iter().enumerate() {
+            if let Some(order) = &slot.order {
+                digest.word(index as u64);
+                order.digest(digest);
+            }
+        }
+        let is_current = |key: &&SlotKey| self.by_key(**key).is_some();
+        for key in self.finished.iter().filter(is_current) {
+            digest.word(u64::from(key.index));
+        }
+        // Those below have never been used and lie as they were laid.
+        let freed = self.used - self.len();
+        for index in &self.free[self.free.len() - freed..] {
+            digest.word(u64::from(*index));
+        }
     }
 
     /// Drops keys at the front that no longer lead anywhere, so that the search stays short.
@@ -164,7 +191,7 @@ impl OrderBook {
         while let Some(key) = self.finished.front() {
             let slot = &mut self.slots[key.index as usize];
             let here = slot.generation == key.generation;
-            let ended = slot.order.as_ref().is_some_and(|order| order.state.is_final());
+            let ended = slot.order.as_ref().is_some_and(Self::has_ended);
             if here && ended {
                 return;
             }

@@ -1,4 +1,5 @@
-//! Orders: the lifecycle table, the requests beside it, one order, and the slab that holds them all.
+//! Orders: the lifecycle table, the requests beside it, one order, and the slab that holds them
+//! all.
 
 pub mod book;
 pub mod requests;

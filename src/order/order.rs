@@ -9,8 +9,8 @@ use crate::units::{Price, Qty, Side, Ts, div_half_even};
 
 /// An id of an order or a request, given by the feeder that sent it: FIX `ClOrdID(11)`.
 ///
-/// The top byte names the feeder, the rest is the feeder's own counter. Each feeder's ids must grow,
-/// so that a repeated one is known without remembering them all.
+/// The top byte names the feeder, the rest is the feeder's own counter. Each feeder's ids must
+/// grow, so that a repeated one is known without remembering them all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct ClOrdId(pub u64);
@@ -201,7 +201,7 @@ pub struct Contribution {
     pub side: Side,
     /// Lots that may still trade, outstanding replaces included.
     pub qty: Qty,
-    /// The price it counts at: the highest of its own and its replaces'. `None`: at the market.
+    /// The price it counts at: the largest of its own and its replaces'. `None`: at the market.
     pub price: Option<Price>,
     /// What one unit loses if its stop is hit: from the price it counts at, or was decided at, to
     /// `protect_px`. `None`: no stop, or nothing to measure from.
@@ -261,7 +261,7 @@ impl Order {
         if self.state.is_final() || idle {
             return Qty(0);
         }
-        Qty((self.order_qty.0 - self.cum_qty.0).max(0))
+        Qty(self.order_qty.0.saturating_sub(self.cum_qty.0).max(0))
     }
 
     /// FIX `AvgPx(6)`: half to even at nine decimals; `None` before the first fill.
@@ -309,8 +309,8 @@ impl Order {
         }
     }
 
-    /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled order
-    /// that an outstanding replace may open again.
+    /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled
+    /// order that an outstanding replace may open again.
     pub fn contribution(&self) -> Contribution {
         let mut total = self.order_qty;
         let mut price = self.counted_price();
@@ -319,7 +319,7 @@ impl Order {
         for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
             total = total.max(request.qty.unwrap_or(Qty(0)));
             let asked = if self.ord_type.has_limit() { request.price } else { request.stop_price };
-            price = price.max(asked);
+            price = larger(price, asked);
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
@@ -336,6 +336,12 @@ impl Order {
             OrdType::Stop => self.stop_price,
         }
     }
+}
+
+/// The price that counts for more: exposure is by magnitude, and prices may be below zero.
+fn larger(one: Option<Price>, other: Option<Price>) -> Option<Price> {
+    let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
+    if size(other) > size(one) { other } else { one }
 }
 
 impl Order {
@@ -357,6 +363,7 @@ impl Order {
         }
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
+        digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {
             digest.word(request.id.0);
             digest.word(request.kind as u64);

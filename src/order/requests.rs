@@ -43,9 +43,10 @@ pub struct Request {
     pub stop_price: Option<Price>,
 }
 
-/// The outstanding requests of one order, oldest first.
+/// The outstanding requests of one order, oldest first: so many replaces, and one cancel, whose
+/// place is kept for it. A venue that answers nothing cannot take the way out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Requests(ArrayVec<Request, REQUESTS_PER_ORDER_MAX>);
+pub struct Requests(ArrayVec<Request, { REQUESTS_PER_ORDER_MAX + 1 }>);
 
 impl Requests {
     /// Oldest first.
@@ -63,9 +64,13 @@ impl Requests {
         self.0.is_empty()
     }
 
-    /// Whether another request would have no room.
-    pub fn is_full(&self) -> bool {
-        self.0.is_full()
+    /// Whether another request of a kind would have no room.
+    pub fn is_full(&self, kind: RequestKind) -> bool {
+        let most = match kind {
+            RequestKind::Cancel => 1,
+            RequestKind::Replace => REQUESTS_PER_ORDER_MAX,
+        };
+        self.count(kind) >= most
     }
 
     /// The request that an answer means: the named one of that kind, or the oldest of that kind.
@@ -78,7 +83,7 @@ impl Requests {
     /// Opens a request. Returns whether there was room.
     #[must_use]
     pub fn open(&mut self, request: Request) -> bool {
-        self.0.try_push(request).is_ok()
+        !self.is_full(request.kind) && self.0.try_push(request).is_ok()
     }
 
     /// Ends a request: it was answered. Returns it, if it was outstanding.

@@ -158,8 +158,8 @@ impl OrderState {
         TRANSITIONS[self as usize][event as usize]
     }
 
-    /// Whether the order has ended: nothing is open and no state follows but CLOSED or, for a filled
-    /// one, an amendment.
+    /// Whether the order has ended: nothing is open and no state follows but CLOSED or, for a
+    /// filled one, an amendment.
     pub const fn is_final(self) -> bool {
         matches!(
             self,

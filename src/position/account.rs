@@ -8,8 +8,8 @@ use std::cmp::Ordering;
 
 /// Sums over all instruments, in the account's currency.
 ///
-/// Equity = initial capital + realized - commission + unrealized, each of them and the equity within
-/// [`BALANCE_MAX`].
+/// Equity = initial capital + realized - commission + unrealized, each of them and the equity
+/// within [`BALANCE_MAX`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Account {
     initial_capital: Money,

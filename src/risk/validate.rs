@@ -29,9 +29,9 @@ pub struct Terms {
 /// Checks the terms of an order against its instrument; `None` is a symbol that nobody knows.
 ///
 /// # Errors
-/// The lowest code that applies, of `UNKNOWN_SYMBOL`, `BAD_QTY`, `BAD_PRICE`, `OFF_LOT`, `OFF_TICK`,
-/// `MIN_QTY`, `MAX_QTY`, `NEGATIVE_PRICE`, `EXPIRED_ON_ENTRY` and the edge's defect. `OVERFLOW`
-/// comes after the limits: [`check`](super::check) finds it.
+/// The lowest code that applies, of `UNKNOWN_SYMBOL`, `BAD_QTY`, `BAD_PRICE`, `OFF_LOT`,
+/// `OFF_TICK`, `MIN_QTY`, `MAX_QTY`, `NEGATIVE_PRICE`, `EXPIRED_ON_ENTRY` and the edge's defect.
+/// `OVERFLOW` comes after the limits: [`check`](super::check) finds it.
 pub fn validate(book: Option<&InstrumentBook>, now: Ts, terms: &Terms) -> Result<(), Code> {
     let Some(InstrumentBook { spec, .. }) = book else { return Err(Code::UnknownSymbol) };
     let judges_qty = !matches!(terms.defect, Some(Code::BadQty | Code::OffLot));

@@ -63,9 +63,12 @@ impl BrokerLoop {
     fn push_reports(&mut self) -> bool {
         while let Some((ts, input)) = self.reports.front().copied() {
             let (sent, message) = (self.clock.ticks(), ToEngine::Input(input));
-            if self.inbound.push(Inbound { ts, sent, message }).is_err() {
+            if self.inbound.push(Inbound { ts, sent, message }).is_err()
+                && !self.inbound.is_abandoned()
+            {
                 return false;
             }
+            // Where nobody takes reports any more, they must not hold up what is still to leave.
             self.reports.pop();
         }
         true
@@ -94,7 +97,9 @@ impl BrokerLoop {
                 // It goes behind every report of what came before it.
                 let (ts, sent) = (Ts(0), 0);
                 let message = ToEngine::Barrier(number);
-                if self.inbound.push(Inbound { ts, sent, message }).is_err() {
+                if self.inbound.push(Inbound { ts, sent, message }).is_err()
+                    && !self.inbound.is_abandoned()
+                {
                     return false;
                 }
             }

@@ -1,5 +1,5 @@
-//! The machine's clock: one cheap counter for latencies, wall time for inputs that need it. The only
-//! file of the library that reads either.
+//! The machine's clock: one cheap counter for latencies, wall time for inputs that need it. The
+//! only file of the library that reads either.
 
 use crate::units::Ts;
 use fixed::types::U32F32;

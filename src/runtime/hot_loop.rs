@@ -11,7 +11,7 @@ use crate::event::Event;
 use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::{EVENT_RING_SLOTS, INSTRUMENTS_MAX, SLOTS_PER_INPUT_MAX, SWEEP_ORDERS_MAX};
-use crate::units::Ts;
+use crate::units::{Money, Qty, Ts};
 use arrayvec::ArrayVec;
 use rtrb::{Consumer, Producer};
 
@@ -19,21 +19,23 @@ use rtrb::{Consumer, Producer};
 const REPORTS_PER_TURN_MAX: usize = 64;
 /// Inputs taken in one turn.
 const INPUTS_PER_TURN_MAX: usize = 16;
-/// Messages that one input may send, and a barrier.
+/// Messages that one input may send, and a barrier: an input is taken only if so many fit, so that
+/// there is always room for the one barrier that is on its way.
 const MESSAGES_PER_INPUT_MAX: usize = SWEEP_ORDERS_MAX + 3;
 /// Slots of the event ring that signals may not use: kept for execution reports.
 const RESERVE_SLOTS: usize = EVENT_RING_SLOTS / 16;
 
 const _: () = assert!(RESERVE_SLOTS >= 2 * SLOTS_PER_INPUT_MAX);
 
-/// The kind of a record that says a position has changed.
-const POSITION_KIND: u8 = Event::Position {
-    instrument: InstrumentId(0),
-    qty: crate::units::Qty(0),
-    open_cost: crate::units::Money::ZERO,
-    realized: crate::units::Money::ZERO,
-}
-.kind();
+/// The kinds of the records that say that a position has changed.
+const POSITION_KINDS: [u8; 2] = {
+    let (instrument, qty, open_cost) = (InstrumentId(0), Qty(0), Money::ZERO);
+    let realized = Money::ZERO;
+    [
+        Event::Position { instrument, qty, open_cost, realized }.kind(),
+        Event::PositionOpened { instrument, qty, open_cost }.kind(),
+    ]
+};
 
 /// The ring ends that the engine holds.
 #[derive(Debug)]
@@ -79,7 +81,7 @@ impl Output for Group {
     fn record(&mut self, slots: &[Slot]) {
         self.slots.try_extend_from_slice(slots).expect("limits.rs bounds a group");
         let [kind, _, low, high, ..] = slots[0][7].to_le_bytes();
-        if kind == POSITION_KIND {
+        if POSITION_KINDS.contains(&kind) {
             let instrument = InstrumentId(u16::from_le_bytes([low, high]));
             if !std::mem::replace(&mut self.is_changed[instrument.index()], true) {
                 self.changed.push(instrument);
@@ -135,20 +137,23 @@ impl HotLoop {
         }
         let mut worked = self.tell_gateway();
         for _ in 0..REPORTS_PER_TURN_MAX {
-            if !self.has_room(SLOTS_PER_INPUT_MAX) {
+            let Ok(inbound) = self.ends.reports.peek().copied() else { break };
+            let messages = self.messages_max(&inbound.message);
+            if !self.has_room(SLOTS_PER_INPUT_MAX, messages) {
                 break;
             }
-            let Ok(inbound) = self.ends.reports.pop() else { break };
+            self.ends.reports.pop().expect("it was at the head");
             self.take(&inbound, true);
             worked = true;
         }
-        if self.sweeping() && self.has_room(SLOTS_PER_INPUT_MAX) {
+        if self.sweeping() && self.has_room(SLOTS_PER_INPUT_MAX, MESSAGES_PER_INPUT_MAX) {
             let ts = self.engine.state().ts();
             self.step(ts, 0, 0, &Input::Continue {});
             worked = true;
         }
         for _ in 0..INPUTS_PER_TURN_MAX {
-            if self.done || !self.has_room(SLOTS_PER_INPUT_MAX + RESERVE_SLOTS) {
+            let slots = SLOTS_PER_INPUT_MAX + RESERVE_SLOTS;
+            if self.done || !self.has_room(slots, MESSAGES_PER_INPUT_MAX) {
                 break;
             }
             let Ok(inbound) = self.ends.inputs.pop() else { break };
@@ -158,14 +163,46 @@ impl HotLoop {
         if worked { Turn::Worked } else { Turn::Idle }
     }
 
-    /// An input is taken only if everything that it may cause fits: nothing is lost, nothing blocks.
-    fn has_room(&self, slots: usize) -> bool {
+    /// An input is taken only if everything that it may cause fits: nothing is lost, nothing
+    /// blocks.
+    fn has_room(&self, slots: usize, messages: usize) -> bool {
         // The cached count is stale on the safe side only; ask the shared one when it says no.
         let HotEnds { records, orders, .. } = &self.ends;
         let records = records.cached_slots() >= slots || records.slots() >= slots;
-        let orders = orders.cached_slots() >= MESSAGES_PER_INPUT_MAX
-            || orders.slots() >= MESSAGES_PER_INPUT_MAX;
+        let orders = orders.cached_slots() >= messages || orders.slots() >= messages;
         records && orders
+    }
+
+    /// Most messages that a report may send. What a venue says of its orders sends none, and so is
+    /// taken however full the ring to the broker is: a broker that waits to be rid of its reports
+    /// takes no orders, and an engine that waited for it would wait for ever.
+    fn messages_max(&self, message: &ToEngine) -> usize {
+        let forwarded = usize::from(self.engine.state().settings().forward_market_data);
+        match message {
+            ToEngine::Probe | ToEngine::Stop => 0,
+            // Its place is always free: see MESSAGES_PER_INPUT_MAX.
+            ToEngine::Barrier(_) => 1,
+            ToEngine::Input(input) => match input {
+                Input::Trade { .. }
+                | Input::Status { .. }
+                | Input::Replaced { .. }
+                | Input::Restated { .. }
+                | Input::Text { .. }
+                | Input::Opening { .. }
+                | Input::Resume {}
+                | Input::Stop {} => 0,
+                Input::Mark { .. } | Input::Bar { .. } | Input::Timer {} => forwarded,
+                Input::Signal { .. }
+                | Input::Order { .. }
+                | Input::Cancel { .. }
+                | Input::Replace { .. }
+                | Input::ClosePosition { .. }
+                | Input::Halt { .. }
+                | Input::CancelAll {}
+                | Input::DayRoll {}
+                | Input::Continue {} => MESSAGES_PER_INPUT_MAX,
+            },
+        }
     }
 
     fn sweeping(&self) -> bool {
@@ -206,7 +243,10 @@ impl HotLoop {
         let published = self.ends.records.push_entire_slice(&self.group.slots);
         assert!(published.is_ok(), "has_room was asked");
         self.group.slots.clear();
-        (self.group.changed_sent, self.group.changed_arrival) = (sent, arrival);
+        if arrival != 0 {
+            // A turn of a sweep came from nobody: it is not when anything was reported.
+            (self.group.changed_sent, self.group.changed_arrival) = (sent, arrival);
+        }
         let halted = self.engine.state().halted().is_some();
         if halted != self.halted {
             self.halted = halted;

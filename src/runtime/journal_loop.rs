@@ -18,6 +18,8 @@ pub struct JournalLoop {
     clock: Clock,
     policy: SyncPolicy,
     synced_at: u64,
+    /// Why the run is to end early.
+    shortage: Option<JournalError>,
     outcome: Option<Result<u64, JournalError>>,
 }
 
@@ -33,8 +35,8 @@ impl JournalLoop {
         shared.set_written(journal.written_seq());
         shared.set_synced(journal.synced_seq());
         let synced_at = clock.ticks();
-        let (journal, outcome) = (Some(journal), None);
-        Self { journal, records, shared, clock, policy, synced_at, outcome }
+        let (journal, shortage, outcome) = (Some(journal), None, None);
+        Self { journal, records, shared, clock, policy, synced_at, shortage, outcome }
     }
 
     /// Drains what is there. Returns whether there was anything.
@@ -43,7 +45,9 @@ impl JournalLoop {
         // The engine publishes whole groups, so what is there is whole records.
         let count = self.records.slots();
         if count == 0 {
-            journal.maintain()?;
+            if let Err(error) = journal.maintain() {
+                self.run_out(error);
+            }
             return Ok(false);
         }
         let chunk = self.records.read_chunk(count).expect("it was there");
@@ -52,6 +56,13 @@ impl JournalLoop {
         chunk.commit_all();
         self.shared.set_written(journal.written_seq());
         Ok(true)
+    }
+
+    /// There is no room for the next segment, and some left in this one: the run comes to an
+    /// orderly end while what is under way is still recorded.
+    fn run_out(&mut self, error: JournalError) {
+        self.shared.stop();
+        self.shortage.get_or_insert(error);
     }
 
     fn sync_if_due(&mut self) -> Result<(), JournalError> {
@@ -77,7 +88,7 @@ impl JournalLoop {
         if let Ok(last_seq) = closed {
             self.shared.set_synced(last_seq);
         }
-        self.outcome = Some(closed);
+        self.outcome = Some(self.shortage.take().map_or(closed, Err));
         Turn::Done
     }
 

@@ -20,8 +20,8 @@ struct Words {
 impl Shared {
     /// The journal thread has the records up to `seq` in its map: they survive the process.
     pub fn set_written(&self, seq: u64) {
-        // SYNC POINT written: pairs with the Acquire in `written`. What the journal stored before is
-        // visible to whoever sees the number.
+        // SYNC POINT written: pairs with the Acquire in `written`. What the journal stored before
+        // is visible to whoever sees the number.
         self.0.written.store(seq, Ordering::Release);
     }
 

@@ -3,9 +3,9 @@
 use super::{Bar, Positions, Signal, Strategy, Window};
 use crate::units::Price;
 
-/// Two channels, both over the bars *before* the one that breaks them. A close above the highest high
-/// of `entry_lookback` bars buys when flat; a close under the lowest low of `exit_lookback` bars
-/// leaves a long position. With `allow_short` the mirror image is traded too.
+/// Two channels, both over the bars *before* the one that breaks them. A close above the highest
+/// high of `entry_lookback` bars buys when flat; a close under the lowest low of `exit_lookback`
+/// bars leaves a long position. With `allow_short` the mirror image is traded too.
 ///
 /// An entry carries as its stop price the other side of the exit channel as the next bar will find
 /// it, so that fixed-risk sizing knows what may be lost.

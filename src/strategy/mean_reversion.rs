@@ -3,9 +3,10 @@
 use super::{Bar, Positions, Signal, Strategy, Window, strength};
 use crate::units::Ratio;
 
-/// Measures how many standard deviations the close lies from the mean of the last `lookback` closes,
-/// itself included (the z-score, with the deviation of a whole population). Below `-entry` it buys
-/// when flat, from `-exit` up it leaves a long position; with `allow_short` the mirror image too.
+/// Measures how many standard deviations the close lies from the mean of the last `lookback`
+/// closes, itself included (the z-score, with the deviation of a whole population). Below `-entry`
+/// it buys when flat, from `-exit` up it leaves a long position; with `allow_short` the mirror
+/// image too.
 ///
 /// All in integers: the mean and the variance are kept multiplied out, the root is cut to a whole
 /// unit of 1e-9 / `lookback`. Closes that are all equal have no z-score, and give no signal.

@@ -211,8 +211,8 @@ pub trait Strategy {
     }
 }
 
-/// `numerator / denominator` as a strength: at most 1, and 1 where it cannot be computed. Neither is
-/// negative.
+/// `numerator / denominator` as a strength: at most 1, and 1 where it cannot be computed. Neither
+/// is negative.
 fn strength(numerator: Option<i128>, denominator: Option<i128>) -> Ratio {
     let ratio = numerator.zip(denominator).and_then(|(n, d)| Ratio::of(n, d));
     ratio.unwrap_or(Ratio::ONE).min(Ratio::ONE)

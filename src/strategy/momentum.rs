@@ -7,8 +7,8 @@ use crate::units::Ratio;
 /// flat; a return below minus the threshold leaves a long position. With `allow_short` (off in the
 /// description that this comes from, where a sell only leaves) the mirror image is traded too.
 ///
-/// The return is compared as a fraction, exactly. Strength is |return| / (2 x threshold), at most 1.
-/// A close at or below zero has no return, and gives no signal.
+/// The return is compared as a fraction, exactly. Strength is |return| / (2 x threshold), at most
+/// 1. A close at or below zero has no return, and gives no signal.
 ///
 /// ```
 /// use trade_engine::instrument::InstrumentId;

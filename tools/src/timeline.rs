@@ -21,6 +21,8 @@ pub struct Timeline {
     begun: Vec<Option<FeedBar>>,
     next: usize,
     day_rolls: std::iter::Peekable<std::vec::IntoIter<Ts>>,
+    /// The last moment told: time does not go back where one symbol ends before the others.
+    told: Ts,
     /// The last bars, to be told at their own ends.
     ending: std::vec::IntoIter<FeedBar>,
     ended: bool,
@@ -41,6 +43,7 @@ impl Timeline {
             instruments,
             next: 0,
             day_rolls,
+            told: first,
             ending: Vec::new().into_iter(),
             ended: false,
         }
@@ -80,6 +83,7 @@ impl Timeline {
         let count = self.bars[self.next..].iter().take_while(|bar| bar.ts_open == ts).count();
         let beginning: Vec<FeedBar> = self.bars[self.next..self.next + count].to_vec();
         self.next += count;
+        self.told = ts;
         let mut tick = Tick { ts, ..Tick::default() };
         for bar in &beginning {
             if let Some(known) = self.begun[bar.symbol].replace(*bar) {
@@ -110,7 +114,8 @@ impl Timeline {
             self.ending = last.into_iter();
         }
         let bar = self.ending.next()?;
-        let mut tick = Tick { ts: bar.ts_close, ..Tick::default() };
+        self.told = self.told.max(bar.ts_close);
+        let mut tick = Tick { ts: self.told, ..Tick::default() };
         self.complete(&bar, &mut tick, false);
         Some(tick)
     }

@@ -58,7 +58,7 @@ strategy: breakout
 
 runtime and log
   an order leaves         when its record survives the process
-  pace                    real time x 60
+  pace                    lockstep: two runs are alike
   waiting                 engine spin, journal yield, broker yield, gateway park
   core of the engine      chosen at start
   log goes to the disk    every 200 ms

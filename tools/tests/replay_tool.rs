@@ -856,7 +856,7 @@ fn what_does_not_follow_is_named() {
             }
         })
     });
-    check_error(&["verify", path(&forged)], 1, &["the log says verdict", "deciding again"]);
+    check_error(&["verify", path(&forged)], 1, &["the log has verdict", "deciding again"]);
     check_output(
         &["explain", path(&forged), "--order", "A"],
         &["is another than the rules give now"],

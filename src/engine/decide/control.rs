@@ -154,8 +154,7 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
 
 fn ask_cancel(turn: &mut Turn<'_, impl Output>, order: &Order) -> bool {
     let open = order.state.on(OrderEvent::AskCancel) == Cell::Same && super::is_ours(order.flags);
-    let asked = order.requests.count(RequestKind::Cancel) > 0;
-    if !open || asked || order.requests.is_full() {
+    if !open || order.requests.is_full(RequestKind::Cancel) {
         return false;
     }
     let request = turn.state().next_own_id();

@@ -1,7 +1,8 @@
-//! Trades. Money first: an execution with a new id always reaches the position; what is odd about it
-//! is said beside it.
+//! Trades. Money first: an execution with a new id always reaches the position; what is odd about
+//! it is said beside it.
 
 use super::super::executions::Seen;
+use super::super::state::State;
 use super::super::turn::{Output, Turn};
 use super::control;
 use crate::code::Code;
@@ -32,15 +33,14 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
     else {
         unreachable!("the caller matched it")
     };
-    if let Some(code) = defect {
+    if let Some(code) = defect.filter(|code| *code != Code::Overflow) {
         return turn.refuse(code, order, ClOrdId::NONE);
     }
     if qty.0 <= 0 {
         return turn.refuse(Code::BadQty, order, ClOrdId::NONE);
     }
-    // An order that we know says itself what it trades; the report only for one that we do not.
     let known = turn.state().order(order);
-    let (instrument, side) = known.map_or((instrument, side), |o| (o.instrument, o.side));
+    let (instrument, side) = traded(turn, known, (instrument, side));
     if turn.state().book(instrument).is_none() {
         let code = if known.is_some() { Code::UnknownSymbol } else { Code::UnknownOrder };
         return turn.refuse(code, order, ClOrdId::NONE);
@@ -58,7 +58,8 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
     }
     let fill = Fill { side, qty, price, commission, slippage: Money::ZERO };
     let booking = Booking { order, exec, instrument, fill };
-    if !can_book(turn, &booking) {
+    // A figure that the edge could not even write down is out of range like one that is.
+    if defect.is_some() || !can_book(turn, &booking) {
         return unbooked(turn, &booking);
     }
     let oddities = oddities(turn, &booking);
@@ -71,6 +72,19 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
         turn.emit(Event::Halted { reason: Code::Capacity });
     }
     control::check_drawdown(turn);
+}
+
+/// What was traded, and which way. An order of ours says it itself; the report does for one that we
+/// do not know, for a row that only other reports made, and for a symbol that nobody knew.
+fn traded(
+    turn: &Turn<'_, impl Output>,
+    known: Option<&Order>,
+    report: (InstrumentId, Side),
+) -> (InstrumentId, Side) {
+    let Some(order) = known else { return report };
+    let vague = order.flags.has(Flags::UNKNOWN) || turn.state().book(order.instrument).is_none();
+    let is_usable = turn.state().book(report.0).is_some();
+    if vague && is_usable { report } else { (order.instrument, order.side) }
 }
 
 /// Whether every figure stays in its range: tried on a copy, since booking is all or nothing.
@@ -171,7 +185,7 @@ fn book(turn: &mut Turn<'_, impl Output>, booking: &Booking) {
     let (order, instrument) = (*order, *instrument);
     let unknown = turn.state().order(order).is_none();
     let never_was = unknown && unknown_code(turn, order) == Code::UnknownOrder;
-    if never_was && order != ClOrdId::NONE && !turn.state().orders().is_full() {
+    if never_was && State::may_have_row(order) && !turn.state().orders().is_full() {
         turn.emit(Event::Unassigned { order, instrument, side: fill.side });
     }
     let (cum_qty, state) = match turn.state().order(order) {

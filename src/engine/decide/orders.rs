@@ -1,5 +1,6 @@
 //! New orders: from a signal, from a given quantity, or to close a position.
 
+use super::super::apply::usable_marks;
 use super::super::turn::{Output, Turn};
 use crate::broker::{Message, NewOrder};
 use crate::code::Code;
@@ -77,12 +78,15 @@ pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
     else {
         unreachable!("the caller matched it")
     };
+    // Slippage is measured from this price: one past the range would keep a fill from being booked.
+    // It is no price then, and for an exit no reason to stay in.
+    let decision_px = price.filter(|price| usable_marks(&[Some(*price)]));
     let side = match side {
         SignalSide::Buy => Side::Buy,
         SignalSide::Sell => Side::Sell,
         SignalSide::Flat => {
             return flatten(turn, id, instrument, |draft| {
-                (draft.strategy, draft.decision_px) = (strategy, price);
+                (draft.strategy, draft.decision_px) = (strategy, decision_px);
                 draft.flags = draft.flags.with(Flags::FROM_SIGNAL);
                 draft.defect = defect;
             });
@@ -99,9 +103,10 @@ pub(super) fn signal(turn: &mut Turn<'_, impl Output>, input: &Input) {
     };
     let mut draft = Draft::market(id, instrument, side, sized.unwrap_or(Qty(0)));
     draft.flags = Flags::FROM_SIGNAL;
-    (draft.strategy, draft.decision_px, draft.protect_px) = (strategy, price, stop_price);
+    (draft.strategy, draft.decision_px, draft.protect_px) = (strategy, decision_px, stop_price);
+    let unusable = (!usable_marks(&[price, stop_price])).then_some(Code::BadPrice);
     // Whatever is wrong first, in the order of the codes, is the reason.
-    draft.defect = [defect, sized.err()].into_iter().flatten().min();
+    draft.defect = [defect, unusable, sized.err()].into_iter().flatten().min();
     take_in(turn, draft);
 }
 
@@ -141,7 +146,11 @@ fn flatten(
 }
 
 /// Records an order, checks it, and hands it over or turns it down.
-fn take_in(turn: &mut Turn<'_, impl Output>, draft: Draft) {
+fn take_in(turn: &mut Turn<'_, impl Output>, mut draft: Draft) {
+    if turn.state().book(draft.instrument).is_none() {
+        // Whatever number an unknown symbol came with, the log knows one.
+        draft.instrument = InstrumentId::UNKNOWN;
+    }
     // A row for trades that nobody ordered has taken its id, whatever its feeder's counter says.
     let is_taken = turn.state().order(draft.id).is_some();
     if is_taken || !turn.state().is_open_id(draft.id) {

@@ -12,7 +12,9 @@ use crate::units::{Price, Qty};
 
 /// Asks to cancel an order.
 pub(super) fn cancel(turn: &mut Turn<'_, impl Output>, id: ClOrdId, order: ClOrdId) {
-    let Some(found) = open(turn, id, order, |_| OrderEvent::AskCancel) else { return };
+    let Some(found) = open(turn, id, order, RequestKind::Cancel, |_| OrderEvent::AskCancel) else {
+        return;
+    };
     let instrument = found.instrument;
     turn.emit(Event::CancelAsked { order, request: id });
     turn.send(Message::Cancel { order, request: id, instrument });
@@ -23,6 +25,7 @@ fn open(
     turn: &mut Turn<'_, impl Output>,
     id: ClOrdId,
     order: ClOrdId,
+    kind: RequestKind,
     event: impl FnOnce(&Order) -> OrderEvent,
 ) -> Option<Order> {
     if !turn.state().is_open_id(id) {
@@ -43,7 +46,7 @@ fn open(
         turn.refuse(Code::RequestPending, order, id);
         return None;
     }
-    if found.requests.is_full() {
+    if found.requests.is_full(kind) {
         turn.refuse(Code::TooManyRequests, order, id);
         return None;
     }
@@ -79,7 +82,7 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
         None if order.cum_qty < order.order_qty => OrderEvent::AskReplace,
         None => OrderEvent::AskReplaceFull,
     };
-    let Some(found) = open(turn, id, order, event) else { return };
+    let Some(found) = open(turn, id, order, RequestKind::Replace, event) else { return };
     let before = projected(&found);
     let after = Projected {
         qty: qty.unwrap_or(before.qty),
@@ -130,7 +133,8 @@ fn check(
     let open = (after.qty.0 - order.cum_qty.0).max(0);
     let counted = order.contribution();
     let asked = if order.ord_type.has_limit() { after.price } else { after.stop_price };
-    if open <= counted.qty.0 && asked <= counted.price {
+    let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
+    if open <= counted.qty.0 && size(asked) <= size(counted.price) {
         // It cannot raise the worst case: nothing that risk has let through grows.
         return Ok(());
     }

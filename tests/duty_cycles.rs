@@ -1,0 +1,188 @@
+//! Duty cycles, single-stepped on one thread: no timing, every full ring on purpose.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use trade_engine::broker::{Broker, Message, Reports};
+use trade_engine::codec::Slot;
+use trade_engine::config::{Release, SyncPolicy};
+use trade_engine::engine::Engine;
+use trade_engine::input::{ExecKey, Input};
+use trade_engine::instrument::{Instrument, InstrumentId};
+use trade_engine::journal::{Journal, JournalOptions, layout};
+use trade_engine::limits::EVENT_RING_SLOTS_MIN;
+use trade_engine::order::ClOrdId;
+use trade_engine::runtime::{
+    Agent, BrokerEnds, BrokerLoop, Clock, Feedback, HotEnds, HotLoop, Inbound, JournalLoop, Shared,
+    ToBroker, ToEngine, Turn,
+};
+use trade_engine::settings::Settings;
+use trade_engine::units::{Money, Price, Qty, Side, Ts};
+
+/// Messages in each ring: as few as the engine can work with.
+const RING: usize = 64;
+const ES: InstrumentId = InstrumentId(0);
+
+/// A venue that has so many trades to report whenever it is told a price.
+struct Talkative {
+    trades_per_mark: u64,
+    executions: u64,
+    taken: Arc<AtomicU64>,
+}
+
+impl Broker for Talkative {
+    fn on_message(&mut self, ts: Ts, message: &Message, reports: &mut Reports) {
+        self.taken.fetch_add(1, Ordering::Relaxed);
+        if !matches!(message, Message::Mark { .. }) {
+            return;
+        }
+        for _ in 0..self.trades_per_mark {
+            self.executions += 1;
+            let (order, side) = (ClOrdId::new(3, 1), Side::Buy);
+            reports.push(
+                ts,
+                Input::Trade {
+                    order,
+                    exec: ExecKey::new(0, &self.executions.to_string(), order, side),
+                    qty: Qty(1),
+                    price: Price::ONE,
+                    commission: Money::ZERO,
+                    instrument: ES,
+                    side,
+                    venue_says_filled: false,
+                    defect: None,
+                },
+            );
+        }
+    }
+}
+
+/// Engine and broker between rings whose other ends the test holds.
+struct Stage {
+    hot_loop: HotLoop,
+    broker_loop: BrokerLoop,
+    shared: Shared,
+    inputs: rtrb::Producer<Inbound>,
+    records: rtrb::Consumer<Slot>,
+    feedback: rtrb::Consumer<Feedback>,
+    taken: Arc<AtomicU64>,
+}
+
+impl Stage {
+    fn new(trades_per_mark: u64, release: Release) -> Self {
+        let instrument = Instrument::plain("ES", Price::ONE, Price::ONE.0, Price::ONE.0);
+        let engine = Engine::new(Settings::new(Money::ZERO, vec![instrument]));
+        let (inputs, inputs_out) = rtrb::RingBuffer::new(4_096);
+        let (reports, reports_out) = rtrb::RingBuffer::new(RING);
+        let (records_in, records) = rtrb::RingBuffer::new(EVENT_RING_SLOTS_MIN);
+        let (orders_in, orders) = rtrb::RingBuffer::<ToBroker>::new(RING);
+        let (feedback_in, feedback) = rtrb::RingBuffer::new(RING);
+        let ends = HotEnds {
+            reports: reports_out,
+            inputs: inputs_out,
+            records: records_in,
+            orders: orders_in,
+            feedback: feedback_in,
+        };
+        let (shared, clock) = (Shared::default(), Clock::new());
+        let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
+        let taken = Arc::new(AtomicU64::new(0));
+        let broker = Talkative { trades_per_mark, executions: 0, taken: Arc::clone(&taken) };
+        let ends = BrokerEnds { orders, inbound: reports };
+        let broker_loop = BrokerLoop::new(Box::new(broker), ends, release, shared.clone(), clock);
+        Self { hot_loop, broker_loop, shared, inputs, records, feedback, taken }
+    }
+
+    fn push(&mut self, ts: i64, message: ToEngine) {
+        self.inputs.push(Inbound { ts: Ts(ts), sent: 0, message }).expect("room");
+    }
+
+    /// What the journal does, without a disk.
+    fn log(&mut self) {
+        while let Ok(slot) = self.records.pop() {
+            self.shared.set_written(slot[0]);
+        }
+    }
+
+    /// One turn of everybody. Returns whether anything moved.
+    fn turn(&mut self) -> bool {
+        let engine = self.hot_loop.do_work();
+        self.log();
+        let broker = self.broker_loop.do_work();
+        while self.feedback.pop().is_ok() {}
+        engine == Turn::Worked || broker == Turn::Worked
+    }
+}
+
+fn mark(price: i64) -> ToEngine {
+    let price = Price(price * Price::ONE.0);
+    ToEngine::Input(Input::Mark { instrument: ES, price, bid: None, ask: None })
+}
+
+/// Market data fills the ring to the broker while its reports fill the ring back: the engine must
+/// still take reports, or both wait for each other for ever.
+#[test]
+fn a_flood_of_prices_and_of_reports_never_waits_for_itself() {
+    const MARKS: u64 = 100;
+    const TRADES_PER_MARK: u64 = 200;
+    let mut stage = Stage::new(TRADES_PER_MARK, Release::Written);
+    for at in 0..MARKS {
+        stage.push(1, mark(i64::try_from(at % 7).expect("small")));
+    }
+    let mut turns = 0;
+    while stage.hot_loop.state().executions().len() as u64 != MARKS * TRADES_PER_MARK {
+        stage.turn();
+        turns += 1;
+        let (taken, seen) =
+            (stage.taken.load(Ordering::Relaxed), stage.hot_loop.state().executions().len());
+        assert!(turns < 100_000, "stuck: the broker took {taken} messages, {seen} trades booked");
+    }
+}
+
+/// The engine has let go of its rings with messages still on their way: they are in the log, so they
+/// leave, and the broker's thread ends although nobody takes its reports any more.
+#[test]
+fn the_broker_ends_behind_an_engine_that_is_gone() {
+    let mut stage = Stage::new(200, Release::Written);
+    for at in 0..10 {
+        stage.push(1, mark(at));
+    }
+    assert_eq!(stage.hot_loop.do_work(), Turn::Worked);
+    stage.log();
+    let Stage { hot_loop, mut broker_loop, taken, .. } = stage;
+    drop(hot_loop.into_engine());
+    let mut turns = 0;
+    while broker_loop.do_work() != Turn::Done {
+        turns += 1;
+        assert!(turns < 10_000, "stuck: {} messages left", taken.load(Ordering::Relaxed));
+    }
+    assert_eq!(taken.load(Ordering::Relaxed), 10);
+}
+
+/// The next segment cannot be made, and there is room left in this one: the run is asked to end, what
+/// comes until then is recorded, and the end says why.
+#[test]
+fn no_room_for_the_next_segment_ends_the_run_in_order() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let dir = parent.path().join("log");
+    let options = JournalOptions { segment_size: 8_192, ..JournalOptions::default() };
+    let journal = Journal::create(&dir, options).expect("a new log");
+    // Whatever stands where the next segment is to be made.
+    std::fs::create_dir(dir.join(layout::SPARE_NAME)).expect("room");
+    let (mut records, out) = rtrb::RingBuffer::new(64);
+    let shared = Shared::default();
+    let sync = SyncPolicy::Never;
+    let mut journal_loop = JournalLoop::new(journal, out, shared.clone(), Clock::new(), sync);
+    let slot = |seq| [seq, 0, 0, 0, 0, 0, 0, layout::kind_and_flags(1, layout::FLAG_END)];
+    for seq in 1..=40 {
+        records.push(slot(seq)).expect("room");
+    }
+    assert_eq!(journal_loop.do_work(), Turn::Worked);
+    assert_eq!(journal_loop.do_work(), Turn::Idle, "it found no room, and goes on");
+    assert!(shared.is_stopping() && !shared.journal_failed());
+    records.push(slot(41)).expect("room");
+    drop(records);
+    while journal_loop.do_work() != Turn::Done {}
+    assert_eq!((shared.written(), shared.synced()), (41, 41));
+    let outcome = Box::new(journal_loop).finish().journal.expect("it says how it ended");
+    assert!(outcome.is_err(), "{outcome:?}");
+}
