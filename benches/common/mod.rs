@@ -122,8 +122,8 @@ impl Market {
         }
     }
 
-    /// One order from the price that it follows from to its last fill: mark, signal, acceptance, one
-    /// to three trades.
+    /// One order from the price that it follows from to its last fill: mark, signal, acceptance,
+    /// one to three trades.
     pub fn order_life(&mut self, output: &mut impl Output) {
         self.orders += 1;
         let ts = Ts(i64::try_from(self.orders).expect("few enough") * 1_000);
@@ -218,10 +218,10 @@ pub fn is_test() -> bool {
 const BURSTS: usize = 200;
 
 /// Times two contenders in turn, burst by burst, so that both meet the same neighbours and the same
-/// clock, and prints the ratio of their lower deciles. Bursts in which this thread lost its core are
-/// dropped (Linux alone says so), and their number is printed. Each contender returns the time of one
-/// burst of `count` operations, best of a millisecond or less: a machine at work lets few longer ones
-/// alone.
+/// clock, and prints the ratio of their lower deciles. Bursts in which this thread lost its core
+/// are dropped (Linux alone says so), and how many were left is printed. Each contender returns the
+/// time of one burst of `count` operations, a millisecond or less: a machine at work lets few longer
+/// ones alone.
 pub fn duel(
     what: [&str; 2],
     count: usize,
