@@ -156,8 +156,8 @@ byte_enum!(Subject, Subject::ALL);
 /// A fingerprint of an execution: venue, execution id, order and side, so that two orders that meet
 /// in one venue trade, or two venues that number alike, stay apart.
 ///
-/// Zero is no key: an execution that comes with it cannot be told from a repeated one, and is booked
-/// each time. [`ExecKey::new`] never gives it.
+/// Zero is no key: an execution that comes with it cannot be told from a repeated one, and is
+/// booked each time. [`ExecKey::new`] never gives it.
 ///
 /// FNV-1a, 128 bits. Not meant to withstand a venue that searches for collisions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
