@@ -1,8 +1,8 @@
 //! What does one record cost across one rtrb ring between two threads: one by one, and published in
 //! batches of 16 and 64? And how long is the way there and back of a single one?
 //!
-//! The floors in the same run: plain 64-byte stores by one thread, and two bare words. With one core
-//! the threads take turns by yielding, and the figures are those of the scheduler.
+//! The floors in the same run: plain 64-byte stores by one thread, and two bare words. With one
+//! core the threads take turns by yielding, and the figures are those of the scheduler.
 
 mod common;
 

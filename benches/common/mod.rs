@@ -220,8 +220,8 @@ const BURSTS: usize = 200;
 /// Times two contenders in turn, burst by burst, so that both meet the same neighbours and the same
 /// clock, and prints the ratio of their lower deciles. Bursts in which this thread lost its core
 /// are dropped (Linux alone says so), and how many were left is printed. Each contender returns the
-/// time of one burst of `count` operations, a millisecond or less: a machine at work lets few longer
-/// ones alone.
+/// time of one burst of `count` operations, a millisecond or less: a machine at work lets few
+/// longer ones alone.
 pub fn duel(
     what: [&str; 2],
     count: usize,
