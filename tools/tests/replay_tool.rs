@@ -718,10 +718,16 @@ fn sizing_is_told_with_its_arithmetic() {
         &["explain", path(&log), "--order", "sized"],
         &["equity 100000 x sizing_pct 0.5 x strength 1", "= 50000 / 4 -> 1.25", "SUBMITTED"],
     );
-    check_output(
+    let told = check_output(
         &["explain", path(&log), "--order", "none"],
-        &["= 50000 / 225000 -> ZERO_SIZE", "REJECTED by us: ZERO_SIZE"],
+        &[
+            "= 50000 / 225000 -> ZERO_SIZE",
+            "judged as an order of 1, the smallest",
+            "REJECTED by us: ZERO_SIZE",
+        ],
     );
+    assert!(!told.contains("is another than the rules give now"));
+    assert!(!told.contains("can only shrink"));
 }
 
 #[test]

@@ -154,6 +154,8 @@ impl Line<'_> {
                 let state = OrderState::ALL.get(usize::from(*state));
                 state.filter(|_| event.is_some()).map_or(Value::Null, |state| state.name().into())
             }
+            // As `verify` and the summary print it; a reader of JSON would round the number.
+            ("hash", Body::Event(Event::Checkpoint { .. })) => format!("{value:016x}").into(),
             _ => value.into(),
         }
     }

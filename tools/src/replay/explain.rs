@@ -60,7 +60,10 @@ pub(super) fn explain(dir: &Path, order: &str, out: &mut impl Write) -> Result<(
         commission: Some(Money::ZERO),
         slippage: Some(Money::ZERO),
     };
-    writeln!(story.out, "Order {}, number {}", clean(order), number(id))?;
+    match number(id) {
+        number if number == order => writeln!(story.out, "Order {number}")?,
+        number => writeln!(story.out, "Order {}, number {number}", clean(order))?,
+    }
     while let Some(record) = walk.read()? {
         story.record(&mut walk, &record)?;
     }

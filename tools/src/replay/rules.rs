@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use trade_engine::code::Code;
 use trade_engine::engine::State;
 use trade_engine::input::{Input, SignalSide};
-use trade_engine::order::{Order, OrderState};
+use trade_engine::order::{Flags, Order, OrderState};
 use trade_engine::risk::{self, Candidate, InstrumentBook, Outcome, Rule, Terms, Verdict, Wish};
 use trade_engine::settings::{CorrelationAction, ExposureBasis, RiskSettings, Sizing};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side};
@@ -82,19 +82,25 @@ fn arithmetic(state: &State, book: &InstrumentBook, wish: &Wish) -> String {
     }
 }
 
-/// The order as risk judged it.
-pub(super) fn candidate(order: &Order) -> Candidate {
+/// The order as risk judged it: one that sizing gave no quantity, as the smallest that there could be.
+fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
+    let least = book.spec.min_qty.unwrap_or(Qty(1));
     Candidate {
         instrument: order.instrument,
         side: order.side,
-        qty: order.order_qty,
+        qty: if is_unsized(order) { least } else { order.order_qty },
         ord_type: order.ord_type,
         price: order.price,
         stop_price: order.stop_price,
         protect_px: order.protect_px,
-        reduce_only: order.flags.has(trade_engine::order::Flags::REDUCE_ONLY),
+        reduce_only: order.flags.has(Flags::REDUCE_ONLY),
         instead_of: None,
     }
+}
+
+/// Whether sizing gave it no quantity.
+fn is_unsized(order: &Order) -> bool {
+    order.flags.has(Flags::FROM_SIGNAL) && order.order_qty == Qty(0)
 }
 
 /// Runs every rule again and tells what each found; `state` is the state before the verdict.
@@ -108,7 +114,7 @@ pub(super) fn tell(
     if order.state != OrderState::Created {
         return Ok(None);
     }
-    let (view, candidate) = (state.risk_view(), candidate(order));
+    let (view, candidate) = (state.risk_view(), candidate(book, order));
     let working = |side: Side| book.spec.qty_text(book.exposure.side(side).qty());
     writeln!(
         out,
@@ -121,6 +127,10 @@ pub(super) fn tell(
         working(Side::Buy),
         working(Side::Sell),
     )?;
+    if is_unsized(order) {
+        let least = book.spec.qty_text(candidate.qty);
+        writeln!(out, "    sizing gave no quantity: judged as an order of {least}, the smallest")?;
+    }
     let mut table = Table::new(&[
         ("  rule", Align::Left),
         ("outcome", Align::Left),

@@ -164,8 +164,8 @@ fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
         report::heading(&mut out, (&config, &settings), &source, &bars)?;
     }
     let timeline = timeline(bars, &settings, &config, to)?;
-    let outcome = play(&config, settings, timeline, pace, &dir)?;
-    finish(args, &outcome, &dir, &mut out)
+    let played = play(&config, settings, timeline, pace, &dir)?;
+    finish(args, &played, &dir, &mut out)
 }
 
 fn pace(args: &RunArgs, config: &Config) -> Result<Pace, RunError> {
@@ -184,7 +184,10 @@ fn wanted(mut bars: Feed, config: &Config) -> Result<Feed, RunError> {
             (0..bars.symbols.len()).filter(|at| symbols.contains(&bars.symbols[*at])).collect();
         if kept.is_empty() {
             let (have, want) = (bars.symbols.join(", "), symbols.join(", "));
-            let what = format!("feed.symbols wants {want}; the data has {have}");
+            let what = format!(
+                "feed.symbols wants {want}; the data has {have} (a file of bars is named for its \
+                 symbol: ES.csv)"
+            );
             return Err(RunError::Setting(what));
         }
         bars.bars.retain(|bar| kept.contains(&bar.symbol));
@@ -238,13 +241,20 @@ fn broker(config: &Config, settings: &Settings) -> Result<Router, RunError> {
     Ok(Router::new(vec![Box::new(venue)], routes)?)
 }
 
+/// What was played.
+struct Played {
+    outcome: Outcome,
+    /// How many moments, of how many, when Ctrl-C ended it.
+    interrupted_at: Option<(u64, u64)>,
+}
+
 fn play(
     config: &Config,
     settings: Settings,
     timeline: Timeline,
     pace: Pace,
     dir: &Path,
-) -> Result<Outcome, RunError> {
+) -> Result<Played, RunError> {
     let (moments, opened) = (timeline.len() as u64, timeline.begins());
     let options = JournalOptions {
         segment_size: config.log.segment_size,
@@ -267,7 +277,13 @@ fn play(
     let interrupted = interruption()?;
     let running = start(Parts { settings, runtime, journal, broker, gateway, opened })?;
     watch(&running, &interrupted, &progress, moments);
-    Ok(running.join())
+    let was_interrupted = interrupted.load(Ordering::Relaxed);
+    let outcome = running.join();
+    let done = progress.load(Ordering::Relaxed);
+    Ok(Played {
+        outcome,
+        interrupted_at: (was_interrupted && done < moments).then_some((done, moments)),
+    })
 }
 
 /// Set by Ctrl-C, and by what else asks a program to end.
@@ -300,7 +316,7 @@ fn watch(running: &Running, interrupted: &AtomicBool, progress: &AtomicU64, mome
 
 fn finish(
     args: &RunArgs,
-    outcome: &Outcome,
+    Played { outcome, interrupted_at }: &Played,
     dir: &Path,
     out: &mut impl Write,
 ) -> Result<(), RunError> {
@@ -315,8 +331,15 @@ fn finish(
     if args.json {
         let mut document = summary.to_json();
         report::add_run(&mut document, outcome, dir);
+        document["interrupted"] = interrupted_at.is_some().into();
         writeln!(out, "{document}")?;
         return Ok(());
+    }
+    if let Some((done, moments)) = interrupted_at {
+        writeln!(
+            out,
+            "INTERRUPTED after {done} of {moments} moments; what follows is up to there.\n"
+        )?;
     }
     summary.print(out, args.trades)?;
     report::latencies(out, outcome)?;

@@ -55,8 +55,8 @@ pub(super) fn latencies(out: &mut impl Write, outcome: &Outcome) -> io::Result<(
         Layout::One | Layout::Few => "journal, broker and gateway share a thread",
         Layout::Many => "journal, broker and gateway have a thread each",
     };
-    let count = outcome.cores.count;
-    writeln!(out, "\nLatency in nanoseconds ({count} cores; {place}; {others})")?;
+    let cores = crate::text::count(outcome.cores.count as u64, "core");
+    writeln!(out, "\nLatency in nanoseconds ({cores}; {place}; {others})")?;
     let right = |name| (name, Align::Right);
     let mut table = Table::new(&[
         ("stage", Align::Left),
