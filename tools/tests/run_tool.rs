@@ -280,6 +280,7 @@ fn an_interrupted_run_ends_in_order() {
     let interrupt = format!("kill -INT {}", child.id());
     assert!(Command::new("sh").args(["-c", &interrupt]).status().unwrap().success());
     let document = json(&child.wait_with_output().unwrap());
+    assert_eq!(document["interrupted"], true);
     let log = place.path("log");
     let verified = good(&replay(&["verify"], &log));
     assert!(verified.ends_with("\ngood\n"), "{verified}");
