@@ -1,10 +1,14 @@
-//! A strategy from scratch: momentum over twenty closes, on three made-up months.
+//! A strategy from scratch, and an engine under it: momentum over twenty closes, on ninety days.
 //!
 //! `cargo run --example momentum`
 
-use trade_engine::instrument::InstrumentId;
+use trade_engine::broker::{SimSettings, SimulatedBroker};
+use trade_engine::embedded::TradeEngine;
+use trade_engine::input::Input;
+use trade_engine::instrument::{Instrument, InstrumentId};
+use trade_engine::settings::Settings;
 use trade_engine::strategy::{Bar, Positions, Signal, Strategy};
-use trade_engine::units::{Price, Ratio, Ts};
+use trade_engine::units::{Price, Qty, Ratio, Ts};
 
 /// Buys what has risen by more than the threshold over the lookback, leaves what has fallen so far.
 struct Momentum {
@@ -21,31 +25,34 @@ impl Strategy for Momentum {
         let change = Ratio::of(new - old, old)?;
         // strength = min(1, |return| / (2 x threshold))
         let strength = Ratio::of(change.0.abs().into(), 2 * i128::from(self.threshold.0))?;
-        let strength = strength.min(Ratio::ONE);
         if change > self.threshold && positions.is_flat(bar.instrument) {
-            Some(Signal::buy(bar.instrument).strength(strength))
-        } else if change.0 < -self.threshold.0 && positions.is_long(bar.instrument) {
-            Some(Signal::flat(bar.instrument))
+            Some(Signal::buy(bar.instrument).strength(strength.min(Ratio::ONE)).qty(Qty(1)))
         } else {
-            None
+            let leave = change.0 < -self.threshold.0 && positions.is_long(bar.instrument);
+            leave.then(|| Signal::flat(bar.instrument))
         }
     }
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let threshold = "0.02".parse()?;
-    let mut strategy = Momentum { closes: Vec::new(), lookback: 20, threshold };
+    let es = Instrument::plain("ES", "0.25".parse()?, Price::ONE.0, 50 * Price::ONE.0);
+    let broker = SimulatedBroker::new(0, SimSettings::default(), vec![es.clone()])?;
+    let mut engine = TradeEngine::new(Settings::new("100000".parse()?, vec![es]), broker);
+    let mut strategy = Momentum { closes: vec![], lookback: 20, threshold: "0.02".parse()? };
     let (instrument, mut positions) = (InstrumentId(0), Positions::new(1));
     for day in 0..90_i64 {
-        // Up for 45 days, down for 45.
+        // Up for 45 days, down for 45; each day opens where the last one closed.
         let close = Price((4_500 + 10 * (45 - (day - 45).abs())) * Price::ONE.0);
-        let opened = Ts(day * 86_400_000_000_000);
-        let bar =
-            Bar { instrument, opened, open: close, high: close, low: close, close, volume: 1 };
-        let Some(signal) = strategy.on_bar(&bar, &positions) else { continue };
-        println!("day {day}: {:?} at {close}, strength {}", signal.side, signal.strength);
-        let bought = positions.is_flat(instrument);
-        positions.set(instrument, trade_engine::units::Qty(i64::from(bought)), None);
+        let (open, high, low, volume, opened) = (close, close, close, 1, Ts(day));
+        engine.input(&Input::Bar { instrument, open, high, low, close, volume, opened })?;
+        engine.mark(instrument, close)?;
+        let bar = Bar { instrument, opened, open, high, low, close, volume };
+        if let Some(signal) = strategy.on_bar(&bar, &positions) {
+            engine.submit(&signal)?;
+            println!("day {day}: {:?} at {close}, strength {}", signal.side, signal.strength);
+        }
+        positions.set(instrument, engine.position(instrument).map_or(Qty(0), |p| p.qty), None);
     }
+    println!("equity: {}", engine.state().account().equity());
     Ok(())
 }

@@ -13,7 +13,8 @@ use crate::units::{Money, Price, Qty, Ratio, Side, Ts};
 /// Version of the log's format. A change is a new number and a new golden file.
 pub const FORMAT_VERSION: u32 = 1;
 
-/// Version of the decisions: deciding again gives the same bytes only for the same number.
+/// Version of the decisions, and of the hash that checkpoints hold: deciding again gives the same
+/// bytes, and a state the same hash, only for the same number.
 pub const DECIDE_VERSION: u32 = 1;
 
 record_kinds! {

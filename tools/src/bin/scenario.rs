@@ -12,7 +12,7 @@ use trade_engine_tools::scenario::Scenario;
 /// Exit status: 0 the scenario ran (refused steps are results); 1 the engine's own invariants broke,
 /// or the log could not be written; 2 the file is malformed or uses what is not supported yet.
 #[derive(Parser)]
-#[command(version, after_help = AFTER_HELP)]
+#[command(name = "scenario", version, after_help = AFTER_HELP)]
 struct Arguments {
     /// The scenario, JSON Lines; `-` reads standard input.
     file: PathBuf,

@@ -10,7 +10,7 @@ use trade_engine_tools::text::{clean, usage};
 
 /// Order execution engine: plays market data through strategy, risk, orders, broker and log.
 #[derive(Parser)]
-#[command(version, args_conflicts_with_subcommands = true)]
+#[command(name = "trade-engine", version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,

@@ -195,6 +195,11 @@ fn wanted(mut bars: Feed, config: &Config) -> Result<Feed, RunError> {
             bar.symbol = kept.iter().position(|at| *at == bar.symbol).expect("it was kept");
         }
         bars.symbols = kept.into_iter().map(|at| bars.symbols[at].clone()).collect();
+        let missing = symbols.iter().filter(|symbol| !bars.symbols.contains(symbol));
+        let missing: Vec<&str> = missing.map(String::as_str).collect();
+        if !missing.is_empty() {
+            bars.notes.push(format!("Not in the data, so not played: {}.", missing.join(", ")));
+        }
     }
     Ok(bars)
 }
