@@ -167,8 +167,10 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
         feedback: feedback_in,
     };
     let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
-    let journal_loop =
-        JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), runtime.sync);
+    // An order that waits for the disk must not wait for the interval too.
+    let synced = runtime.release == Release::Synced;
+    let sync = if synced { SyncPolicy::EveryBatch } else { runtime.sync };
+    let journal_loop = JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), sync);
     let broker_ends = BrokerEnds { orders: orders_out, inbound: reports_in };
     let broker_loop =
         BrokerLoop::new(broker, broker_ends, runtime.release, shared.clone(), clock.clone());
