@@ -138,7 +138,7 @@ impl Default for RuntimeConfig {
 pub enum SyncPolicy {
     /// Only when it is closed.
     Never,
-    /// This often.
+    /// This often; with [`Release::Synced`] after every batch all the same.
     Interval {
         /// Milliseconds from one sync to the next.
         ms: u64,
