@@ -5,7 +5,7 @@
 use trade_engine::broker::{SimSettings, SimulatedBroker};
 use trade_engine::embedded::TradeEngine;
 use trade_engine::instrument::Instrument;
-use trade_engine::settings::{ExposureBasis, RiskSettings, Settings, Sizing};
+use trade_engine::settings::{ExposureBasis, Limits, RiskSettings, Settings, Sizing};
 use trade_engine::strategy::Signal;
 use trade_engine::units::{Price, Qty, Ratio};
 
@@ -13,9 +13,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     // 5 % of 100,000 refuses even one ES contract by notional (226,062.50) or by margin (12,650):
     // here the limit measures price x quantity and ignores the multiplier. The other limits are off.
     let risk = RiskSettings {
-        max_position_pct: Some("0.05".parse()?),
+        limits: Limits {
+            max_position_pct: Some("0.05".parse()?),
+            max_drawdown_pct: Some("0.10".parse()?),
+            ..Limits::OFF
+        },
         exposure_basis: ExposureBasis::Price,
-        max_drawdown_pct: Some("0.10".parse()?),
         sizing: Sizing::Exact,
         ..RiskSettings::OFF
     };

@@ -12,7 +12,8 @@
 use crate::code::Code;
 use crate::instrument::InstrumentId;
 use crate::limits::{PRICE_DECIMALS, SLOTS_PER_RECORD_MAX};
-use crate::order::{ClOrdId, Flags, OrdType, OrderEvent, OrderState, RequestKind, Tif};
+use crate::order::{ClOrdId, Flags, OrdType, OrderEvent, OrderState, RequestKind, SweepKind, Tif};
+use crate::settings::{LimitKey, Scope};
 use crate::units::{Money, Price, Qty, Ratio, Side, Ts, write_decimal};
 use arrayvec::ArrayVec;
 use std::fmt;
@@ -340,6 +341,15 @@ enum_field!(Side, Buy, Sell);
 enum_field!(OrdType, Market, Limit, Stop, StopLimit);
 enum_field!(Tif, Day, Gtc, Ioc, Fok, Gtd);
 enum_field!(RequestKind, Cancel, Replace);
+enum_field!(Scope, Account, Instrument, Strategy);
+enum_field!(SweepKind, Cancel, Retire, Overdue, Contingent);
+word_field!(
+    LimitKey,
+    1,
+    |v| *v as u64,
+    |b| LimitKey::ALL.iter().copied().find(|key| *key as u64 == b),
+    |v| Shown::Name(v.name())
+);
 word_field!(
     OrderState,
     1,
@@ -404,6 +414,21 @@ impl Field for Money {
     }
     fn show(&self) -> Shown {
         Shown::Decimal(self.to_string())
+    }
+}
+
+/// The most negative amount stands for "none"; no balance comes near it.
+impl Field for Option<Money> {
+    const SIZE: usize = 16;
+    fn pack(&self, packer: &mut Packer) {
+        pack_wide(packer, self.map_or(i128::MIN, |money| money.0).cast_unsigned());
+    }
+    fn unpack(unpacker: &mut Unpacker) -> Option<Self> {
+        let value = unpack_wide(unpacker)?.cast_signed();
+        Some((value != i128::MIN).then_some(Money(value)))
+    }
+    fn show(&self) -> Shown {
+        self.map_or(Shown::Null, |money| Shown::Decimal(money.to_string()))
     }
 }
 

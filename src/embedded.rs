@@ -106,12 +106,11 @@ impl<B: Broker> TradeEngine<B> {
         self.ts = ts;
         self.turn(ts, input)?;
         for _ in 0..TURNS_PER_INPUT_MAX {
-            let sweeps = self.engine.state().sweeps();
             if let Some(outbound) = self.outbox.messages.pop_front() {
                 self.broker.on_message(outbound.ts, &outbound.message, &mut self.reports);
             } else if let Some((ts, report)) = self.reports.pop() {
                 self.turn(ts.max(self.engine.state().ts()), &report)?;
-            } else if sweeps.cancel.is_some() || sweeps.retire.is_some() {
+            } else if self.engine.state().sweeps().any() {
                 self.turn(self.engine.state().ts(), &Input::Continue {})?;
             } else {
                 return Ok(begin..self.log.len());

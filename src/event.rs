@@ -7,15 +7,16 @@ use crate::codec::{
 };
 use crate::input::{ExecKey, Input};
 use crate::instrument::InstrumentId;
-use crate::order::{ClOrdId, Flags, OrdType, OrderEvent, OrderState, Tif};
+use crate::order::{ClOrdId, Flags, OrdType, OrderEvent, OrderState, SweepKind, Tif};
+use crate::settings::{LimitKey, Scope};
 use crate::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 /// Version of the log's format. A change is a new number and a new golden file.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 
 /// Version of the decisions, and of the hash that checkpoints hold: deciding again gives the same
 /// bytes, and a state the same hash, only for the same number.
-pub const DECIDE_VERSION: u32 = 1;
+pub const DECIDE_VERSION: u32 = 2;
 
 record_kinds! {
     /// What stands at the head of every log, so that the directory is all that replay needs.
@@ -198,6 +199,40 @@ record_kinds! {
             instrument: InstrumentId,
             reason: Code,
         },
+        /// A trade never was: what `exec_ref` booked is taken out of the order and the position.
+        Busted = 93 "busted" {
+            order: ClOrdId,
+            exec: ExecKey,
+            exec_ref: ExecKey,
+            instrument: InstrumentId,
+            /// As the trade stood before.
+            last_qty: Qty,
+            last_px: Price,
+            /// Of the order, after it.
+            cum_qty: Qty,
+            side: Side,
+            /// Of the order, after it.
+            state: OrderState,
+            /// Recomputed without it; otherwise an opposite trade at its own price.
+            exact: bool,
+        },
+        /// A trade was otherwise: `exec_ref` has these figures now.
+        Corrected = 94 "corrected" {
+            order: ClOrdId,
+            exec: ExecKey,
+            exec_ref: ExecKey,
+            instrument: InstrumentId,
+            /// As the trade stands now.
+            last_qty: Qty,
+            last_px: Price,
+            /// Of the order, after it.
+            cum_qty: Qty,
+            side: Side,
+            /// Of the order, after it.
+            state: OrderState,
+            /// Recomputed with them; otherwise an opposite trade and a new one.
+            exact: bool,
+        },
         /// A step that changed nothing.
         Refused = 96 "refused" {
             code: Code,
@@ -226,6 +261,15 @@ record_kinds! {
             other: u16,
             number: Ratio,
         },
+        /// The venue has not answered an order, or a request of it, in time: nobody knows what
+        /// became of it. It counts in full and is not sent again.
+        Unanswered = 99 "unanswered" {
+            order: ClOrdId,
+            /// The request, or none: the order itself.
+            request: ClOrdId,
+            /// When it was handed over.
+            since: Ts,
+        },
         /// New exposure is refused from now on.
         Halted = 104 "halted" {
             reason: Code,
@@ -239,8 +283,7 @@ record_kinds! {
         },
         /// A walk over the orders began, went on or ended.
         Sweep = 107 "sweep" {
-            /// Ask to cancel; otherwise retire.
-            cancel: bool,
+            kind: SweepKind,
             /// The slot at which the next turn begins.
             next: u32,
             done: bool,
@@ -248,6 +291,19 @@ record_kinds! {
         /// Retired: the slot is free.
         Closed = 108 "closed" {
             order: ClOrdId,
+        },
+        /// New exposure in one instrument is refused from now on.
+        InstrumentHalted = 109 "instrument_halted" {
+            instrument: InstrumentId,
+            reason: Code,
+        },
+        /// A limit is another from now on.
+        LimitSet = 110 "limit_set" {
+            scope: Scope,
+            instrument: InstrumentId,
+            strategy: u16,
+            key: LimitKey,
+            value: Option<Money>,
         },
         /// What the state hashes to here.
         Checkpoint = 112 "checkpoint" {

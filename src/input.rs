@@ -5,6 +5,7 @@ use crate::code::Code;
 use crate::codec::{Chars, Field, Packer, Shown, Unpacker, record_kinds};
 use crate::instrument::InstrumentId;
 use crate::order::{ClOrdId, Flags, OrdType, Tif};
+use crate::settings::{LimitKey, Scope};
 use crate::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 /// Which way a signal points.
@@ -285,6 +286,15 @@ record_kinds! {
             /// When the bar began: what bars of several instruments are paired by.
             opened: Ts,
         },
+        /// A conversion mark: what one unit of a currency is worth in the account's, or the other
+        /// way round.
+        Rate = 18 "rate" {
+            /// By [`Settings::currencies`](crate::settings::Settings::currencies).
+            currency: u16,
+            price: Price,
+            /// The price is what one unit of the account's currency is worth in the other.
+            inverse: bool,
+        },
         /// An execution: FIX `ExecutionReport(8)` with `ExecType(150)` F.
         Trade = 24 "trade" {
             order: ClOrdId,
@@ -321,6 +331,26 @@ record_kinds! {
             order: ClOrdId,
             qty: Option<Qty>,
         },
+        /// A trade never was: `ExecType(150)` H.
+        Bust = 28 "bust" {
+            order: ClOrdId,
+            /// Of this report itself.
+            exec: ExecKey,
+            /// The trade, or its last correction: FIX `ExecRefID(19)`.
+            exec_ref: ExecKey,
+        },
+        /// A trade was otherwise: `ExecType(150)` G.
+        Correct = 29 "correct" {
+            order: ClOrdId,
+            /// Of this report itself.
+            exec: ExecKey,
+            /// The trade, or its last correction: FIX `ExecRefID(19)`.
+            exec_ref: ExecKey,
+            qty: Qty,
+            price: Price,
+            /// What the edge could not write down.
+            defect: Option<Code>,
+        },
         /// The kill switch.
         Halt = 32 "halt" {
             /// Ask to cancel what is working, too.
@@ -338,6 +368,17 @@ record_kinds! {
         Continue = 37 "continue" {},
         /// The last input of a log: its checkpoint closes it.
         Stop = 38 "stop" {},
+        /// A person changes a limit while the engine runs.
+        SetLimit = 39 "set_limit" {
+            scope: Scope,
+            /// Of an instrument's limit.
+            instrument: InstrumentId,
+            /// Of a strategy's limit.
+            strategy: u16,
+            key: LimitKey,
+            /// In 1e-18 of the key's unit; none switches it off.
+            value: Option<Money>,
+        },
     }
 }
 
@@ -388,6 +429,10 @@ impl Input {
             | Self::DayRoll {}
             | Self::Timer {}
             | Self::Continue {}
+            | Self::Rate { .. }
+            | Self::Bust { .. }
+            | Self::Correct { .. }
+            | Self::SetLimit { .. }
             | Self::Stop {} => {}
         }
         self

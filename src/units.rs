@@ -16,6 +16,11 @@ pub struct Price(pub i64);
 #[repr(transparent)]
 pub struct Qty(pub i64);
 
+/// A quantity in units of the underlying, 1e-9: coins, shares, contracts; what a lot is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(transparent)]
+pub struct Units(pub i64);
+
 /// An amount of money in units of 1e-18 of its currency: price (1e-9) x lot value (1e-9), exactly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
@@ -256,6 +261,7 @@ macro_rules! decimal_i64 {
 
 decimal_i64!(Price, PRICE_DECIMALS);
 decimal_i64!(Ratio, PRICE_DECIMALS);
+decimal_i64!(Units, PRICE_DECIMALS);
 decimal_i64!(Qty, 0);
 
 impl Price {

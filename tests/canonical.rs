@@ -5,7 +5,8 @@ use trade_engine::config::{Config, canonical};
 use trade_engine::instrument::{Instrument, OpenInterval};
 use trade_engine::limits;
 use trade_engine::settings::{
-    AccountSettings, Capacity, CorrelationAction, ExposureBasis, RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CorrelationAction, ExposureBasis, LimitKey, Limits, OnAnomaly,
+    RiskSettings, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Ts};
 
@@ -93,21 +94,31 @@ fn instrument(random: &mut Random) -> Instrument {
     spec
 }
 
+fn any_limits(random: &mut Random) -> Limits {
+    let mut limits = Limits::OFF;
+    for key in LimitKey::ALL {
+        let step = 10_i128.pow(18 - key.decimals());
+        let value = random.maybe(|random| Money(i128::from(random.up_to(1 << 31)) * step));
+        limits.set(*key, value).expect("within its unit");
+    }
+    limits
+}
+
 fn settings(random: &mut Random) -> Settings {
     let ratio = |random: &mut Random| Ratio(random.i64());
     let risk = RiskSettings {
-        max_position_pct: random.maybe(ratio),
+        limits: any_limits(random),
+        symbols: vec![any_limits(random)],
+        strategies: vec![any_limits(random), Limits::OFF],
         exposure_basis: random.pick(&[
             ExposureBasis::Notional,
             ExposureBasis::Margin,
             ExposureBasis::Price,
             ExposureBasis::Risk,
         ]),
-        max_positions: random.maybe(|random| u32::try_from(random.up_to(1 << 32)).unwrap_or(1)),
-        max_drawdown_pct: random.maybe(ratio),
-        max_daily_loss_pct: random.maybe(ratio),
         margin: random.flag(),
-        max_correlation: random.maybe(ratio),
+        self_match: random.flag(),
+        on_anomaly: random.pick(&[OnAnomaly::Report, OnAnomaly::HaltInstrument, OnAnomaly::Halt]),
         correlation_action: random.pick(&[CorrelationAction::Warn, CorrelationAction::Refuse]),
         correlation_window: random
             .count(limits::CORRELATION_WINDOW_MIN, limits::CORRELATION_WINDOW_MAX),
@@ -115,6 +126,7 @@ fn settings(random: &mut Random) -> Settings {
             Sizing::PercentEquity,
             Sizing::PercentMargin,
             Sizing::FixedRisk,
+            Sizing::VolatilityTarget,
             Sizing::Exact,
         ]),
         sizing_pct: ratio(random),

@@ -122,7 +122,7 @@ fn the_default_loads() {
 #[test]
 fn the_example_loads() {
     let config = load(EXAMPLE).unwrap();
-    assert_eq!(config.risk.max_daily_loss_pct, None);
+    assert_eq!(config.risk.limits.max_daily_loss_pct, None);
     assert_eq!(config.risk.correlation_action, CorrelationAction::Refuse);
     assert_eq!(config.capacity.orders, 4_096);
     assert_eq!(config.runtime.event_ring_slots, 8_192);
@@ -253,7 +253,7 @@ fn every_limit_must_be_there() {
     refused(
         "max_drawdown_pct = \"0.1\"\n",
         "",
-        "config.toml:6: risk.max_drawdown_pct: missing; every limit must be there, and \"none\" \
+        "config.toml:6: risk.limits.max_drawdown_pct: missing; every limit must be there, and \"none\" \
          switches one off",
     );
 }
@@ -261,14 +261,17 @@ fn every_limit_must_be_there() {
 #[test]
 fn none_switches_a_limit_off() {
     let off = accepted("max_position_pct = \"0.05\"", "max_position_pct = \"none\"").risk;
-    assert_eq!(off.max_position_pct, None);
-    assert_eq!(accepted("max_positions = 4", "max_positions = \"none\"").risk.max_positions, None);
+    assert_eq!(off.limits.max_position_pct, None);
+    assert_eq!(
+        accepted("max_positions = 4", "max_positions = \"none\"").risk.limits.max_positions,
+        None
+    );
     let off = accepted("max_drawdown_pct = \"0.1\"", "max_drawdown_pct = \"none\"").risk;
-    assert_eq!(off.max_drawdown_pct, None);
+    assert_eq!(off.limits.max_drawdown_pct, None);
     let off = accepted("max_daily_loss_pct = \"0.02\"", "max_daily_loss_pct = \"none\"").risk;
-    assert_eq!(off.max_daily_loss_pct, None);
+    assert_eq!(off.limits.max_daily_loss_pct, None);
     let off = accepted("max_correlation = \"0.8\"", "max_correlation = \"none\"").risk;
-    assert_eq!(off.max_correlation, None);
+    assert_eq!(off.limits.max_correlation, None);
     assert!(!accepted("margin = true", "margin = false").risk.margin);
     let sizing = "sizing = \"percent_equity\"\nsizing_pct = \"0.1\"";
     accepted(sizing, "sizing = \"exact\"\nsizing_pct = \"none\"");
@@ -291,7 +294,7 @@ fn risk() {
     const SHARE: &str = "expected a fraction above 0 and at most 100, such as \"0.05\"";
     let position = |value: &str, expected: &str| {
         let line = format!("max_position_pct = {value}");
-        let expected = format!("config.toml:7: risk.max_position_pct: {expected}");
+        let expected = format!("config.toml:7: risk.limits.max_position_pct: {expected}");
         refused("max_position_pct = \"0.05\"", &line, &expected);
     };
     position("\"5%\"", &format!("\"5%\" is no decimal number; {SHARE}"));
@@ -311,19 +314,19 @@ fn risk() {
     refused(
         "max_drawdown_pct = \"0.1\"",
         "max_drawdown_pct = \"10\"",
-        "config.toml:10: risk.max_drawdown_pct: \"10\"; expected a fraction above 0 and at most 1, \
+        "config.toml:10: risk.limits.max_drawdown_pct: \"10\"; expected a fraction above 0 and at most 1, \
          such as \"0.1\"",
     );
     refused(
         "max_positions = 4",
         "max_positions = \"4\"",
-        "config.toml:9: risk.max_positions: \"4\"; expected a whole number from 1 to 1024, without \
+        "config.toml:9: risk.limits.max_positions: \"4\"; expected a whole number from 1 to 1024, without \
          quotes",
     );
     refused(
         "max_positions = 4",
         "max_positions = -4",
-        "config.toml:9: risk.max_positions: -4; expected a whole number from 1 to 1024",
+        "config.toml:9: risk.limits.max_positions: -4; expected a whole number from 1 to 1024",
     );
     refused(
         "margin = true",

@@ -20,7 +20,7 @@ use trade_engine::limits::{PRICE_MAX, PRICE_SCALE, QTY_MAX};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::risk::Exposure;
-use trade_engine::settings::{Capacity, ExposureBasis, RiskSettings, Settings, Sizing};
+use trade_engine::settings::{Capacity, ExposureBasis, Limits, RiskSettings, Settings, Sizing};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 const STEPS_PER_RUN: usize = 400;
@@ -318,11 +318,14 @@ fn settings(random: &mut Random) -> Settings {
     let sizing = [Sizing::PercentEquity, Sizing::PercentMargin, Sizing::FixedRisk, Sizing::Exact];
     Settings {
         risk: RiskSettings {
-            max_position_pct: rarely(random),
+            limits: Limits {
+                max_position_pct: rarely(random),
+                max_drawdown_pct: rarely(random),
+                max_daily_loss_pct: rarely(random),
+                max_correlation: rarely(random),
+                ..Limits::OFF
+            },
             exposure_basis: random.pick(&basis),
-            max_drawdown_pct: rarely(random),
-            max_daily_loss_pct: rarely(random),
-            max_correlation: rarely(random),
             margin: random.below(2) == 0,
             correlation_window: 3,
             sizing: random.pick(&sizing),
@@ -488,7 +491,7 @@ fn run(seed: u64) {
             }
         }
         let mut turns = 0;
-        while engine.state().sweeps() != trade_engine::engine::Sweeps::default() {
+        while engine.state().sweeps().any() {
             out.slots.clear();
             engine.step(ts, 0, &Input::Continue {}, &mut out);
             witness.follow(&out.slots, &lot_values);
@@ -665,7 +668,7 @@ fn a_signals_wild_price_never_keeps_a_fill_from_being_booked() {
 fn a_replace_below_zero_is_measured_by_its_size() {
     let mut settings = Desk::plain();
     settings.instruments[0].negative_prices = true;
-    settings.risk.max_position_pct = Some("0.05".parse().expect("a decimal"));
+    settings.risk.limits.max_position_pct = Some("0.05".parse().expect("a decimal"));
     let mut desk = Desk::new(settings);
     let order = desk.limit(Side::Sell, 1, 1);
     for price in [1_000, -1_000] {

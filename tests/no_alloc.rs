@@ -12,7 +12,7 @@ use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::runtime::{
     Clock, Dispatch, Feedback, HotEnds, HotLoop, Inbound, Shared, ToBroker, ToEngine, Turn,
 };
-use trade_engine::settings::{Capacity, RiskSettings, Settings};
+use trade_engine::settings::{Capacity, Limits, RiskSettings, Settings};
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
 struct Counting;
@@ -68,9 +68,12 @@ impl World {
     fn new() -> Self {
         let es = Instrument::plain("ES", Price(250_000_000), Price::ONE.0, 50 * Price::ONE.0);
         let risk = RiskSettings {
-            max_position_pct: Some("0.9".parse().expect("a decimal")),
-            max_drawdown_pct: Some("0.9".parse().expect("a decimal")),
-            max_daily_loss_pct: Some("0.9".parse().expect("a decimal")),
+            limits: Limits {
+                max_position_pct: Some("0.9".parse().expect("a decimal")),
+                max_drawdown_pct: Some("0.9".parse().expect("a decimal")),
+                max_daily_loss_pct: Some("0.9".parse().expect("a decimal")),
+                ..Limits::OFF
+            },
             ..RiskSettings::OFF
         };
         let capacity = Capacity { orders: 64, ..Capacity::default() };

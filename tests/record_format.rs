@@ -11,12 +11,14 @@ use trade_engine::event::{Body, Event, FORMAT_VERSION, Opening, Record};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{ClOrdId, Flags, OrdType, OrderEvent, OrderState, Tif};
+use trade_engine::settings::{LimitKey, Scope};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 const ORDER: ClOrdId = ClOrdId::new(1, 0x0011_2233_4455_6677);
 const REQUEST: ClOrdId = ClOrdId::new(2, 0x0099_8877_6655_4433);
 const ES: InstrumentId = InstrumentId(0x0102);
 const EXEC: ExecKey = ExecKey(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10);
+const OTHER_EXEC: ExecKey = ExecKey(0x1112_1314_1516_1718_191a_1b1c_1d1e_1f20);
 const PX: Price = Price(4_521_250_000_000);
 const STOP: Option<Price> = Some(Price(-37_630_000_000));
 const QTY: Qty = Qty(3);
@@ -99,6 +101,23 @@ fn inputs() -> Vec<Input> {
         Input::Timer {},
         Input::Continue {},
         Input::Stop {},
+        Input::Rate { currency: 3, price: PX, inverse: true },
+        Input::Bust { order, exec: EXEC, exec_ref: OTHER_EXEC },
+        Input::Correct {
+            order,
+            exec: EXEC,
+            exec_ref: OTHER_EXEC,
+            qty: QTY,
+            price: PX,
+            defect: Some(Code::BadQty),
+        },
+        Input::SetLimit {
+            scope: Scope::Instrument,
+            instrument,
+            strategy: 7,
+            key: LimitKey::MaxOrderQty,
+            value: Some(MONEY),
+        },
     ]
 }
 
@@ -166,6 +185,30 @@ fn money_and_control_events() -> Vec<Event> {
         },
         Event::Position { instrument, qty: Qty(-3), open_cost: MONEY, realized: Money(1) },
         Event::PositionOpened { instrument, qty: QTY, open_cost: MONEY },
+        Event::Busted {
+            order,
+            exec,
+            exec_ref: OTHER_EXEC,
+            instrument,
+            last_qty: QTY,
+            last_px: PX,
+            cum_qty: QTY,
+            side: Side::Sell,
+            state: OrderState::Accepted,
+            exact: true,
+        },
+        Event::Corrected {
+            order,
+            exec,
+            exec_ref: OTHER_EXEC,
+            instrument,
+            last_qty: QTY,
+            last_px: PX,
+            cum_qty: QTY,
+            side: Side::Sell,
+            state: OrderState::Filled,
+            exact: false,
+        },
         Event::Unassigned { order, instrument, side: Side::Buy },
         Event::Unbooked { order, exec, instrument, reason: Code::Overflow },
         Event::Refused {
@@ -181,8 +224,21 @@ fn money_and_control_events() -> Vec<Event> {
         Event::Halted { reason: Code::MaxDrawdown },
         Event::Resumed {},
         Event::DayRolled { equity: MONEY },
-        Event::Sweep { cancel: true, next: 0x0102_0304, done: true },
+        Event::Sweep {
+            kind: trade_engine::order::SweepKind::Cancel,
+            next: 0x0102_0304,
+            done: true,
+        },
         Event::Closed { order },
+        Event::Unanswered { order, request, since: AT },
+        Event::InstrumentHalted { instrument, reason: Code::Anomaly },
+        Event::LimitSet {
+            scope: Scope::Strategy,
+            instrument,
+            strategy: 7,
+            key: LimitKey::MaxRepeats,
+            value: None,
+        },
         Event::Checkpoint { hash: 0x0102_0304_0506_0708 },
     ]
 }
@@ -206,7 +262,7 @@ fn every_kind_has_a_sample() {
 
 #[test]
 fn golden_bytes() {
-    assert_eq!(FORMAT_VERSION, 1, "a new version needs a golden file of its own");
+    assert_eq!(FORMAT_VERSION, 2, "a new version needs a golden file of its own");
     let mut found = String::new();
     for (number, body) in samples().into_iter().enumerate() {
         let seq = 0x1_0000 + number as u64;
@@ -219,7 +275,7 @@ fn golden_bytes() {
             found += &format!("  {}\n", words.join(" "));
         }
     }
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records_v1.txt");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/records_v2.txt");
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&path, &found).expect("the golden file can be written");
     }

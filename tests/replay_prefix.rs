@@ -20,7 +20,8 @@ use trade_engine::limits::PRICE_SCALE;
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::settings::{
-    AccountSettings, Capacity, CorrelationAction, ExposureBasis, RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CorrelationAction, CostMethod, Count, ExposureBasis, Limits,
+    RiskSettings, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
@@ -309,21 +310,26 @@ fn settings(random: &mut Random) -> Settings {
         account: AccountSettings {
             currency: "USD".to_owned(),
             initial_capital: "100000".parse().expect("a decimal"),
+            cost_method: CostMethod::Average,
         },
         instruments,
+        strategies: Vec::new(),
         risk: RiskSettings {
-            max_position_pct: maybe(random, tenth),
+            limits: Limits {
+                max_position_pct: maybe(random, tenth),
+                max_positions: maybe(random, |_| Count(2)),
+                max_drawdown_pct: maybe(random, tenth),
+                max_daily_loss_pct: maybe(random, tenth),
+                max_correlation: maybe(random, tenth),
+                ..Limits::OFF
+            },
             exposure_basis: random.pick(&[
                 ExposureBasis::Notional,
                 ExposureBasis::Margin,
                 ExposureBasis::Price,
                 ExposureBasis::Risk,
             ]),
-            max_positions: maybe(random, |_| 2),
-            max_drawdown_pct: maybe(random, tenth),
-            max_daily_loss_pct: maybe(random, tenth),
             margin: random.below(2) == 0,
-            max_correlation: maybe(random, tenth),
             correlation_action: random.pick(&[CorrelationAction::Warn, CorrelationAction::Refuse]),
             correlation_window: 3,
             sizing: random.pick(&[
@@ -334,6 +340,7 @@ fn settings(random: &mut Random) -> Settings {
             ]),
             sizing_pct: tenth(random),
             sizing_max_qty: maybe(random, |_| Qty(7)),
+            ..RiskSettings::OFF
         },
         capacity: Capacity { orders: ORDERS, executions: 60, checkpoint_interval_slots: 500 },
         refuse_old_time: random.below(2) == 0,

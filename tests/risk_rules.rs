@@ -9,7 +9,7 @@ use trade_engine::risk::{
     Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish, check,
     size, validate,
 };
-use trade_engine::settings::{CorrelationAction, ExposureBasis, RiskSettings, Sizing};
+use trade_engine::settings::{CorrelationAction, Count, ExposureBasis, RiskSettings, Sizing};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 const ES: InstrumentId = InstrumentId(0);
@@ -164,7 +164,7 @@ fn numbers(verdict: &Verdict) -> (String, String) {
 
 #[test]
 fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
-    let mut world = World::with(|risk| risk.max_position_pct = Some(ratio("0.05")));
+    let mut world = World::with(|risk| risk.limits.max_position_pct = Some(ratio("0.05")));
     let verdict = world.refuses(buy(1), Code::MaxPositionPct);
     assert_eq!(numbers(&verdict), ("226062.5".to_owned(), "5000".to_owned()));
 
@@ -185,12 +185,12 @@ fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
 #[test]
 fn the_position_limit_is_exact() {
     // 226,062.50 of 100,000 is 2.260625.
-    let mut world = World::with(|risk| risk.max_position_pct = Some(ratio("2.260625")));
+    let mut world = World::with(|risk| risk.limits.max_position_pct = Some(ratio("2.260625")));
     world.passes(buy(1));
     world.passes(sell(1));
-    world.settings.max_position_pct = Some(ratio("2.260624999"));
+    world.settings.limits.max_position_pct = Some(ratio("2.260624999"));
     world.refuses(buy(1), Code::MaxPositionPct);
-    world.settings.max_position_pct = Some(ratio("2.260625"));
+    world.settings.limits.max_position_pct = Some(ratio("2.260625"));
     world.lose("0.000000000000000001");
     world.refuses(buy(1), Code::MaxPositionPct);
 }
@@ -206,9 +206,9 @@ fn the_position_limit_takes_the_worst_case_of_the_side() {
     // The other side does not count.
     world.work(ES, Side::Sell, 7, Some("4600"));
     // (4521.25 + 4500 + 4521.5) x 50 = 677,137.50.
-    world.settings.max_position_pct = Some(ratio("6.771375"));
+    world.settings.limits.max_position_pct = Some(ratio("6.771375"));
     world.passes(buy(1));
-    world.settings.max_position_pct = Some(ratio("6.771374999"));
+    world.settings.limits.max_position_pct = Some(ratio("6.771374999"));
     let verdict = world.refuses(buy(1), Code::MaxPositionPct);
     assert_eq!(numbers(&verdict).0, "677137.5");
 
@@ -216,16 +216,16 @@ fn the_position_limit_takes_the_worst_case_of_the_side() {
     let mut world = World::new();
     world.hold(ES, 1);
     world.books[0].market.bid = Some(price("4521"));
-    world.settings.max_position_pct = Some(ratio("4.521"));
+    world.settings.limits.max_position_pct = Some(ratio("4.521"));
     world.passes(sell(3));
-    world.settings.max_position_pct = Some(ratio("4.520999999"));
+    world.settings.limits.max_position_pct = Some(ratio("4.520999999"));
     world.refuses(sell(3), Code::MaxPositionPct);
 }
 
 #[test]
 fn by_risk_an_order_counts_the_distance_to_its_stop() {
     let mut world = World::with(|risk| {
-        risk.max_position_pct = Some(ratio("0.01"));
+        risk.limits.max_position_pct = Some(ratio("0.01"));
         risk.exposure_basis = ExposureBasis::Risk;
     });
     // 20 points x 50 = 1,000 = 1 %.
@@ -244,7 +244,7 @@ fn by_risk_an_order_counts_the_distance_to_its_stop() {
 #[test]
 fn what_has_no_margin_counts_in_full_by_margin() {
     let mut world = World::with(|risk| {
-        risk.max_position_pct = Some(ratio("0.05"));
+        risk.limits.max_position_pct = Some(ratio("0.05"));
         risk.exposure_basis = ExposureBasis::Margin;
     });
     world.passes(limit(OTHER, Side::Buy, 50, "100"));
@@ -260,10 +260,10 @@ fn a_mark_is_needed_only_where_a_limit_asks_for_a_price() {
     let nq = market(NQ, Side::Buy, 1);
     world.passes(nq);
     world.settings.margin = true;
-    world.settings.max_drawdown_pct = Some(ratio("0.1"));
-    world.settings.max_positions = Some(3);
+    world.settings.limits.max_drawdown_pct = Some(ratio("0.1"));
+    world.settings.limits.max_positions = Some(Count(3));
     world.passes(nq);
-    world.settings.max_position_pct = Some(ratio("10"));
+    world.settings.limits.max_position_pct = Some(ratio("10"));
     world.refuses(nq, Code::NoMark);
     world.passes(limit(NQ, Side::Buy, 1, "20000"));
     // A working market order, or a position, cannot be valued either.
@@ -281,10 +281,10 @@ fn a_mark_is_needed_only_where_a_limit_asks_for_a_price() {
 #[test]
 fn exits_pass_and_two_of_them_cannot_overshoot() {
     let mut world = World::with(|risk| {
-        risk.max_position_pct = Some(ratio("0"));
-        risk.max_positions = Some(0);
-        risk.max_daily_loss_pct = Some(ratio("0"));
-        risk.max_drawdown_pct = Some(ratio("0"));
+        risk.limits.max_position_pct = Some(ratio("0"));
+        risk.limits.max_positions = Some(Count(0));
+        risk.limits.max_daily_loss_pct = Some(ratio("0"));
+        risk.limits.max_drawdown_pct = Some(ratio("0"));
         risk.margin = true;
     });
     world.halted = Some(Code::Operator);
@@ -347,7 +347,7 @@ fn a_replace_stands_in_for_its_order() {
 
 #[test]
 fn positions_are_counted_with_what_may_become_one() {
-    let mut world = World::with(|risk| risk.max_positions = Some(2));
+    let mut world = World::with(|risk| risk.limits.max_positions = Some(Count(2)));
     world.hold(NQ, -1);
     let verdict = world.passes(buy(1));
     assert_eq!(verdict.tightest.map(|t| t.number.to_string()), Some("2".to_owned()));
@@ -383,7 +383,7 @@ fn margin_is_of_the_worst_case_of_every_instrument() {
 
 #[test]
 fn the_days_loss_and_the_drawdown_are_exact() {
-    let mut world = World::with(|risk| risk.max_daily_loss_pct = Some(ratio("0.03")));
+    let mut world = World::with(|risk| risk.limits.max_daily_loss_pct = Some(ratio("0.03")));
     world.lose("3000");
     world.passes(buy(1));
     world.lose("0.000000000000000001");
@@ -392,7 +392,7 @@ fn the_days_loss_and_the_drawdown_are_exact() {
     world.account.roll_day();
     world.passes(buy(1));
 
-    let mut world = World::with(|risk| risk.max_drawdown_pct = Some(ratio("0.1")));
+    let mut world = World::with(|risk| risk.limits.max_drawdown_pct = Some(ratio("0.1")));
     world.account.on_unrealized_change(money("10000")).unwrap();
     world.account.note_peak();
     world.lose("11000");
@@ -444,7 +444,7 @@ fn the_instruments_own_value_bounds() {
 
 #[test]
 fn a_figure_out_of_range_is_refused_last() {
-    let mut world = World::with(|risk| risk.max_position_pct = Some(ratio("10")));
+    let mut world = World::with(|risk| risk.limits.max_position_pct = Some(ratio("10")));
     let limit_qty = world.books[0].qty_limit.0;
     world.refuses(buy(limit_qty + 1), Code::MaxPositionPct);
     world.refuses(buy(i64::MAX), Code::Overflow);
@@ -461,7 +461,7 @@ fn a_figure_out_of_range_is_refused_last() {
 /// ES and NQ move together, or apart.
 fn moving(together: bool, action: CorrelationAction) -> World {
     let mut world = World::with(|risk| {
-        risk.max_correlation = Some(ratio("0.8"));
+        risk.limits.max_correlation = Some(ratio("0.8"));
         risk.correlation_action = action;
     });
     world.correlations = Correlations::new(3, 4);
@@ -506,11 +506,11 @@ fn correlation_warns_or_refuses_above_its_limit() {
     assert_eq!((verdict.warnings[0].other, verdict.warnings[0].correlation), (NQ, Ratio::ONE));
     assert!(world.passes(sell(1)).warnings.is_empty());
     // Equal passes: nothing is above one.
-    world.settings.max_correlation = Some(Ratio::ONE);
+    world.settings.limits.max_correlation = Some(Ratio::ONE);
     assert!(world.passes(buy(1)).warnings.is_empty());
     world.settings.correlation_action = CorrelationAction::Refuse;
     world.passes(buy(1));
-    world.settings.max_correlation = Some(Ratio(Ratio::ONE.0 - 1));
+    world.settings.limits.max_correlation = Some(Ratio(Ratio::ONE.0 - 1));
     let verdict = world.refuses(buy(1), Code::MaxCorrelation);
     assert_eq!(numbers(&verdict), ("1".to_owned(), "0.999999999".to_owned()));
 }
@@ -519,13 +519,13 @@ fn correlation_warns_or_refuses_above_its_limit() {
 fn the_tightest_rule_is_the_nearest_to_its_limit() {
     let mut world = World::with(|risk| {
         risk.margin = true;
-        risk.max_position_pct = Some(ratio("3"));
-        risk.max_positions = Some(4);
+        risk.limits.max_position_pct = Some(ratio("3"));
+        risk.limits.max_positions = Some(Count(4));
     });
     // Position 226,062.5 of 300,000; margin 12,650 of 100,000; positions 1 of 4.
     let verdict = world.passes(buy(1));
     assert_eq!(verdict.tightest.map(|t| t.code), Some(Code::MaxPositionPct));
-    world.settings.max_positions = Some(1);
+    world.settings.limits.max_positions = Some(Count(1));
     let verdict = world.passes(buy(1));
     assert_eq!(verdict.tightest.map(|t| t.code), Some(Code::MaxPositions));
     world.settings = RiskSettings::OFF;

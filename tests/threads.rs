@@ -12,7 +12,7 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, LogReader, layout};
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::runtime::{Feed, GatewayPlan, Outcome, Parts, RuntimeSettings, Tick, start};
-use trade_engine::settings::{RiskSettings, Settings};
+use trade_engine::settings::{Limits, RiskSettings, Settings};
 use trade_engine::strategy::{Bar, Positions, Signal, Strategy};
 use trade_engine::units::{Price, Qty, Ratio, Ts};
 
@@ -24,7 +24,8 @@ fn settings() -> Settings {
     let instruments = ["CL", "BZ", "HO"].map(plain).to_vec();
     assert_eq!(instruments.len(), usize::from(SYMBOLS));
     let max_drawdown_pct = Some("0.5".parse().expect("a decimal"));
-    let risk = RiskSettings { max_drawdown_pct, ..RiskSettings::OFF };
+    let risk =
+        RiskSettings { limits: Limits { max_drawdown_pct, ..Limits::OFF }, ..RiskSettings::OFF };
     Settings { risk, ..Settings::new("10000000".parse().expect("a decimal"), instruments) }
 }
 

@@ -10,7 +10,9 @@ use trade_engine::input::{ExecKey, Input, SignalSide};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::order::{ClOrdId, OrderState};
 use trade_engine::replay::Redecide;
-use trade_engine::settings::{AccountSettings, Capacity, RiskSettings, Settings, Sizing};
+use trade_engine::settings::{
+    AccountSettings, Capacity, CostMethod, RiskSettings, Settings, Sizing,
+};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side};
 
 const ES: InstrumentId = InstrumentId(0);
@@ -30,7 +32,12 @@ impl Broker for Silent {
 fn engine(sizing: Sizing) -> TradeEngine<Silent> {
     let capital: Money = "100000".parse().unwrap();
     let settings = Settings {
-        account: AccountSettings { currency: "USD".to_owned(), initial_capital: capital },
+        account: AccountSettings {
+            currency: "USD".to_owned(),
+            initial_capital: capital,
+            cost_method: CostMethod::Average,
+        },
+        strategies: Vec::new(),
         instruments: vec![Instrument::plain(
             "ES",
             Price(250_000_000),

@@ -8,7 +8,7 @@ use trade_engine::engine::{Engine, Outbound, Output};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::order::{ClOrdId, OrderState};
-use trade_engine::settings::{Capacity, RiskSettings, Settings};
+use trade_engine::settings::{Capacity, Count, Limits, RiskSettings, Settings};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 /// The seed of everything.
@@ -198,10 +198,13 @@ fn settings() -> Settings {
     };
     let share = |text: &str| Some(text.parse().expect("a decimal"));
     let risk = RiskSettings {
-        max_position_pct: share("0.9"),
-        max_positions: Some(4),
-        max_drawdown_pct: share("0.9"),
-        max_daily_loss_pct: share("0.9"),
+        limits: Limits {
+            max_position_pct: share("0.9"),
+            max_positions: Some(Count(4)),
+            max_drawdown_pct: share("0.9"),
+            max_daily_loss_pct: share("0.9"),
+            ..Limits::OFF
+        },
         margin: true,
         ..RiskSettings::OFF
     };

@@ -4,10 +4,12 @@
 use crate::instrument::{Instrument, OpenInterval};
 use crate::limits;
 use crate::settings::{
-    AccountSettings, Capacity, CorrelationAction, ExposureBasis, RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CorrelationAction, CostMethod, ExposureBasis, LimitKey, Limits,
+    OnAnomaly, RiskSettings, Settings, Sizing,
 };
 use crate::units::{DecimalError, Money, Price, Qty, Ts};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::str::FromStr;
 
 #[derive(Serialize, Deserialize)]
@@ -16,6 +18,8 @@ struct Text {
     refuse_old_time: bool,
     day_roll_ends_orders: bool,
     forward_market_data: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    strategies: Vec<String>,
     account: AccountText,
     capacity: CapacityText,
     risk: RiskText,
@@ -28,6 +32,7 @@ struct Text {
 struct AccountText {
     currency: String,
     initial_capital: String,
+    cost_method: CostMethod,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -41,18 +46,39 @@ struct CapacityText {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RiskText {
-    max_position_pct: Option<String>,
     exposure_basis: ExposureBasis,
-    max_positions: Option<u32>,
-    max_drawdown_pct: Option<String>,
-    max_daily_loss_pct: Option<String>,
     margin: bool,
-    max_correlation: Option<String>,
     correlation_action: CorrelationAction,
     correlation_window: usize,
+    self_match: bool,
+    on_anomaly: OnAnomaly,
     sizing: Sizing,
     sizing_pct: String,
     sizing_max_qty: Option<String>,
+    limits: LimitsText,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    symbols: Vec<LimitsText>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    strategies: Vec<LimitsText>,
+}
+
+/// Key to value; a limit that is not there is off.
+type LimitsText = BTreeMap<String, String>;
+
+fn write_limits(limits: &Limits) -> LimitsText {
+    let on = |key: &LimitKey| Some((key.name().to_owned(), exact(limits.get(*key)?)));
+    LimitKey::ALL.iter().filter_map(on).collect()
+}
+
+fn read_limits(text: &LimitsText) -> Result<Limits, CanonicalError> {
+    let mut limits = Limits::OFF;
+    for (name, value) in text {
+        let wrong = |what: String| CanonicalError(format!("{name} = \"{value}\": {what}"));
+        let key = LimitKey::from_name(name).ok_or_else(|| wrong("no such limit".to_owned()))?;
+        let limit = read_one(name, value)?;
+        limits.set(key, Some(limit)).map_err(|error| wrong(error.to_string()))?;
+    }
+    Ok(limits)
 }
 
 #[derive(Serialize, Deserialize)]
@@ -98,9 +124,11 @@ pub fn write(settings: &Settings) -> String {
         refuse_old_time: settings.refuse_old_time,
         day_roll_ends_orders: settings.day_roll_ends_orders,
         forward_market_data: settings.forward_market_data,
+        strategies: settings.strategies.clone(),
         account: AccountText {
             currency: settings.account.currency.clone(),
             initial_capital: exact(settings.account.initial_capital),
+            cost_method: settings.account.cost_method,
         },
         capacity: CapacityText {
             orders: settings.capacity.orders,
@@ -108,18 +136,18 @@ pub fn write(settings: &Settings) -> String {
             checkpoint_interval_slots: settings.capacity.checkpoint_interval_slots,
         },
         risk: RiskText {
-            max_position_pct: risk.max_position_pct.map(|v| v.to_string()),
             exposure_basis: risk.exposure_basis,
-            max_positions: risk.max_positions,
-            max_drawdown_pct: risk.max_drawdown_pct.map(|v| v.to_string()),
-            max_daily_loss_pct: risk.max_daily_loss_pct.map(|v| v.to_string()),
             margin: risk.margin,
-            max_correlation: risk.max_correlation.map(|v| v.to_string()),
             correlation_action: risk.correlation_action,
             correlation_window: risk.correlation_window,
+            self_match: risk.self_match,
+            on_anomaly: risk.on_anomaly,
             sizing: risk.sizing,
             sizing_pct: risk.sizing_pct.to_string(),
             sizing_max_qty: risk.sizing_max_qty.map(|v| v.to_string()),
+            limits: write_limits(&risk.limits),
+            symbols: risk.symbols.iter().map(write_limits).collect(),
+            strategies: risk.strategies.iter().map(write_limits).collect(),
         },
         instruments: settings.instruments.iter().map(write_instrument).collect(),
     };
@@ -171,20 +199,23 @@ pub fn read(text: &str) -> Result<Settings, CanonicalError> {
         && (1..=limits::EXECUTIONS_MAX).contains(&capacity.executions)
         && capacity.checkpoint_interval_slots <= limits::CHECKPOINT_INTERVAL_SLOTS_MAX
         && window.contains(&risk.correlation_window)
-        && text.instruments.len() <= limits::INSTRUMENTS_MAX;
+        && text.instruments.len() <= limits::INSTRUMENTS_MAX
+        && risk.symbols.len() <= text.instruments.len()
+        && text.strategies.len() < limits::STRATEGIES_MAX
+        && risk.strategies.len() <= text.strategies.len();
     if !bounded {
         return Err(CanonicalError("a capacity is out of bounds".to_owned()));
     }
     let risk = RiskSettings {
-        max_position_pct: read_option("max_position_pct", risk.max_position_pct.as_ref())?,
+        limits: read_limits(&risk.limits)?,
+        symbols: risk.symbols.iter().map(read_limits).collect::<Result<_, _>>()?,
+        strategies: risk.strategies.iter().map(read_limits).collect::<Result<_, _>>()?,
         exposure_basis: risk.exposure_basis,
-        max_positions: risk.max_positions,
-        max_drawdown_pct: read_option("max_drawdown_pct", risk.max_drawdown_pct.as_ref())?,
-        max_daily_loss_pct: read_option("max_daily_loss_pct", risk.max_daily_loss_pct.as_ref())?,
         margin: risk.margin,
-        max_correlation: read_option("max_correlation", risk.max_correlation.as_ref())?,
         correlation_action: risk.correlation_action,
         correlation_window: risk.correlation_window,
+        self_match: risk.self_match,
+        on_anomaly: risk.on_anomaly,
         sizing: risk.sizing,
         sizing_pct: read_one("sizing_pct", &risk.sizing_pct)?,
         sizing_max_qty: read_option("sizing_max_qty", risk.sizing_max_qty.as_ref())?,
@@ -193,7 +224,9 @@ pub fn read(text: &str) -> Result<Settings, CanonicalError> {
         account: AccountSettings {
             currency: account.currency.clone(),
             initial_capital: read_one("initial_capital", &account.initial_capital)?,
+            cost_method: account.cost_method,
         },
+        strategies: text.strategies.clone(),
         capacity: Capacity {
             orders: capacity.orders,
             executions: capacity.executions,

@@ -17,7 +17,9 @@ pub use parts::{
 };
 
 use crate::contracts::{ContractSpec, Contracts, STANDARD_CONTRACTS};
-use crate::settings::{AccountSettings, Capacity, ExposureBasis, RiskSettings, Settings, Sizing};
+use crate::settings::{
+    AccountSettings, Capacity, CostMethod, ExposureBasis, RiskSettings, Settings, Sizing,
+};
 use crate::strategy::StrategySettings;
 use crate::units::Ts;
 use error::{Fault, Places, key_at};
@@ -167,8 +169,10 @@ impl Config {
             account: AccountSettings {
                 currency: self.account.currency.clone(),
                 initial_capital: self.account.initial_capital,
+                cost_method: CostMethod::Average,
             },
             instruments,
+            strategies: vec![self.strategy.name().to_owned()],
             risk: self.risk.clone(),
             capacity: self.capacity,
             refuse_old_time: false,
@@ -194,7 +198,7 @@ impl Config {
             let problem = format!("{currency:?}; expected the account's currency, {account:?}");
             return Err(fault(&format!("{key}.currency"), problem));
         }
-        let by_margin = self.risk.max_position_pct.is_some()
+        let by_margin = self.risk.limits.max_position_pct.is_some()
             && self.risk.exposure_basis == ExposureBasis::Margin;
         let needed_by = if self.risk.sizing == Sizing::PercentMargin {
             "risk.sizing = \"percent_margin\""

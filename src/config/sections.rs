@@ -9,7 +9,9 @@ use super::table::{Table, Value, fault};
 use crate::broker::SimSettings;
 use crate::contracts;
 use crate::limits;
-use crate::settings::{Capacity, CorrelationAction, ExposureBasis, RiskSettings, Sizing};
+use crate::settings::{
+    Capacity, CorrelationAction, Count, ExposureBasis, Limits, RiskSettings, Sizing,
+};
 use crate::strategy::{LOOKBACK_MAX, StrategyError, StrategySettings};
 use crate::units::{Money, Ratio};
 
@@ -68,6 +70,7 @@ const SIZINGS: &[(&str, Sizing)] = &[
     ("percent_equity", Sizing::PercentEquity),
     ("percent_margin", Sizing::PercentMargin),
     ("fixed_risk", Sizing::FixedRisk),
+    ("volatility_target", Sizing::VolatilityTarget),
     ("exact", Sizing::Exact),
 ];
 
@@ -92,7 +95,7 @@ pub(super) fn risk(root: &Table<'_>) -> Result<RiskSettings, Fault> {
     let loss = |value: Value<'_>| value.ratio(ABOVE_ZERO..=Ratio::ONE, LOSS);
     let max_positions = |value: Value<'_>| {
         let count = value.count(1..=limits::INSTRUMENTS_MAX)?;
-        Ok(u32::try_from(count).expect("limits.rs bounds it"))
+        Ok(Count(u32::try_from(count).expect("limits.rs bounds it")))
     };
     let actions = [("warn", CorrelationAction::Warn), ("refuse", CorrelationAction::Refuse)];
     let part = |value: Value<'_>| value.ratio(Ratio(0)..=Ratio::ONE, PART);
@@ -101,25 +104,36 @@ pub(super) fn risk(root: &Table<'_>) -> Result<RiskSettings, Fault> {
         (Some(value), _) => share(value)?,
         // It is not looked at.
         (None, Sizing::Exact) => RiskSettings::OFF.sizing_pct,
-        (None, Sizing::PercentEquity | Sizing::PercentMargin | Sizing::FixedRisk) => {
+        (
+            None,
+            Sizing::PercentEquity
+            | Sizing::PercentMargin
+            | Sizing::FixedRisk
+            | Sizing::VolatilityTarget,
+        ) => {
             let problem = format!("\"none\"; expected {SHARE}: this sizing needs it");
             return Err(fault(&table.path("sizing_pct"), problem));
         }
     };
     let window = limits::CORRELATION_WINDOW_MIN..=limits::CORRELATION_WINDOW_MAX;
-    Ok(RiskSettings {
+    let limits = Limits {
         max_position_pct: table.limit("max_position_pct")?.map(share).transpose()?,
-        exposure_basis: table.choice("exposure_basis", EXPOSURES, None)?,
         max_positions: table.limit("max_positions")?.map(max_positions).transpose()?,
         max_drawdown_pct: table.limit("max_drawdown_pct")?.map(loss).transpose()?,
         max_daily_loss_pct: table.limit("max_daily_loss_pct")?.map(loss).transpose()?,
-        margin: table.required("margin")?.boolean()?,
         max_correlation: table.limit("max_correlation")?.map(part).transpose()?,
+        ..Limits::OFF
+    };
+    Ok(RiskSettings {
+        limits,
+        exposure_basis: table.choice("exposure_basis", EXPOSURES, None)?,
+        margin: table.required("margin")?.boolean()?,
         correlation_action: table.choice("correlation_action", &actions, None)?,
         correlation_window: table.required("correlation_window")?.count(window)?,
         sizing,
         sizing_pct,
         sizing_max_qty: table.limit("sizing_max_qty")?.map(|value| value.lots()).transpose()?,
+        ..RiskSettings::OFF
     })
 }
 

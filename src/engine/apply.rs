@@ -104,6 +104,10 @@ impl State {
             | Input::DayRoll {}
             | Input::Timer {}
             | Input::Continue {}
+            | Input::Rate { .. }
+            | Input::Bust { .. }
+            | Input::Correct { .. }
+            | Input::SetLimit { .. }
             | Input::Stop {} => {}
         }
         Ok(())
@@ -168,6 +172,10 @@ impl State {
             | Event::Refused { .. }
             | Event::Anomaly { .. }
             | Event::Warning { .. } => Ok(()),
+            Event::Busted { .. } | Event::Corrected { .. } => Err("not known yet"),
+            Event::Unanswered { .. } | Event::InstrumentHalted { .. } | Event::LimitSet { .. } => {
+                Err("not known yet")
+            }
             Event::Halted { reason } => {
                 self.halted = Some(reason);
                 Ok(())
@@ -184,10 +192,8 @@ impl State {
                 self.account.roll_day();
                 Ok(())
             }
-            Event::Sweep { cancel, next, done } => {
-                let place = if done { None } else { Some(next) };
-                let sweep = if cancel { &mut self.sweeps.cancel } else { &mut self.sweeps.retire };
-                *sweep = place;
+            Event::Sweep { kind, next, done } => {
+                self.sweeps.set(kind, if done { None } else { Some(next) });
                 Ok(())
             }
             Event::Closed { order } => {

@@ -9,7 +9,7 @@ mod turn;
 
 pub use apply::{Diverged, apply};
 pub use executions::{Executions, Seen};
-pub use state::{OWN_SOURCE, State, Sweeps};
+pub use state::{OWN_SOURCE, State};
 pub use turn::{Outbound, Output};
 
 use crate::codec::{Chars, FLAG_CLAMPED, FLAG_END, Head};

@@ -5,7 +5,7 @@ use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::InstrumentId;
 use crate::limits::SOURCES_MAX;
-use crate::order::{ClOrdId, Order, OrderBook};
+use crate::order::{ClOrdId, Order, OrderBook, Sweeps};
 use crate::position::{Account, Position};
 use crate::risk::{Correlations, InstrumentBook, RiskView};
 use crate::settings::Settings;
@@ -15,15 +15,6 @@ use crate::units::{Price, Ts};
 pub const OWN_SOURCE: u8 = 7;
 
 const _: () = assert!((OWN_SOURCE as usize) < SOURCES_MAX);
-
-/// The slot at which each kind of sweep goes on, if one is under way.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Sweeps {
-    /// Asking to cancel every working order.
-    pub cancel: Option<u32>,
-    /// Retiring every finished order.
-    pub retire: Option<u32>,
-}
 
 /// Everything the engine knows.
 #[derive(Clone, Debug)]
@@ -182,8 +173,7 @@ impl State {
         for id in &self.last_ids {
             digest.word(id.0);
         }
-        digest.option(self.sweeps.cancel.map(i64::from));
-        digest.option(self.sweeps.retire.map(i64::from));
+        self.sweeps.digest(&mut digest);
         digest.word(self.checkpoint_seq);
         digest.finish()
     }

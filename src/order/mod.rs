@@ -4,6 +4,7 @@
 pub mod book;
 pub mod requests;
 pub mod state;
+pub mod sweep;
 
 #[expect(clippy::module_inception, reason = "one noun a file, and the noun is the order")]
 mod order;
@@ -12,3 +13,4 @@ pub use book::{OrderBook, SlotKey};
 pub use order::{ClOrdId, Contribution, Flags, OrdStatus, OrdType, Order, Tif};
 pub use requests::{Request, RequestKind, Requests};
 pub use state::{Cell, OrderEvent, OrderState};
+pub use sweep::{SweepKind, Sweeps};

@@ -51,7 +51,7 @@ impl<'a> Case<'a> {
         if book.spec.min_notional.is_some() || book.spec.max_notional.is_some() {
             case.order_value = Some(case.value_of_order());
         }
-        if view.settings.max_position_pct.is_some() && !is_exit {
+        if view.settings.limits.max_position_pct.is_some() && !is_exit {
             case.position = Some(case.position_by(view.settings.exposure_basis));
         }
         if view.settings.margin && book.spec.initial_margin.is_some() && !is_exit {

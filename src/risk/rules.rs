@@ -46,7 +46,8 @@ pub fn check(view: &RiskView<'_>, candidate: &Candidate) -> Verdict {
     }
     let mut verdict = tally.finish();
     let warns = view.settings.correlation_action == CorrelationAction::Warn;
-    if let (Some(limit), true, false) = (view.settings.max_correlation, warns, case.is_exit) {
+    if let (Some(limit), true, false) = (view.settings.limits.max_correlation, warns, case.is_exit)
+    {
         let room = verdict.warnings.capacity();
         let alike = correlated(&case).filter(|warning| beyond(*warning, limit));
         verdict.warnings.extend(alike.take(room));
@@ -109,20 +110,21 @@ fn max_notional(case: &Case<'_>) -> Reply {
 
 /// Instruments with a position or a working order, and this one.
 fn max_positions(case: &Case<'_>) -> Reply {
-    let Some(limit) = case.view.settings.max_positions else { return Reply::Skipped };
+    let Some(limit) = case.view.settings.limits.max_positions else { return Reply::Skipped };
     if case.is_exit {
         return Reply::Skipped;
     }
     let own = case.candidate.instrument.index();
     let others = case.view.books.iter().enumerate();
     let count = 1 + others.filter(|(index, book)| *index != own && book.is_engaged()).count();
-    let (count, limit) = (count as i128, i128::from(limit));
+    let (count, limit) = (count as i128, i128::from(limit.0));
     Reply::measured(Reading::count(count, limit), count > limit)
 }
 
 /// The worst case of the order's side, by `exposure_basis`, against a share of equity.
 fn max_position_pct(case: &Case<'_>) -> Reply {
-    let (Some(pct), Some(Ok(value))) = (case.view.settings.max_position_pct, case.position) else {
+    let (Some(pct), Some(Ok(value))) = (case.view.settings.limits.max_position_pct, case.position)
+    else {
         return Reply::Skipped;
     };
     let equity = case.view.account.equity();
@@ -142,7 +144,7 @@ fn insufficient_margin(case: &Case<'_>) -> Reply {
 
 /// The strongest correlation with what may be held to the same effect elsewhere.
 fn max_correlation(case: &Case<'_>) -> Reply {
-    let Some(limit) = case.view.settings.max_correlation else { return Reply::Skipped };
+    let Some(limit) = case.view.settings.limits.max_correlation else { return Reply::Skipped };
     if case.is_exit {
         return Reply::Skipped;
     }
@@ -158,13 +160,13 @@ fn max_correlation(case: &Case<'_>) -> Reply {
 
 fn max_daily_loss(case: &Case<'_>) -> Reply {
     let loss = |limit| case.view.account.daily_loss(limit);
-    fall(case, case.view.settings.max_daily_loss_pct.map(loss))
+    fall(case, case.view.settings.limits.max_daily_loss_pct.map(loss))
 }
 
 /// Usually latched as a halt before any order is asked about.
 fn max_drawdown(case: &Case<'_>) -> Reply {
     let drawdown = |limit| case.view.account.drawdown(limit);
-    fall(case, case.view.settings.max_drawdown_pct.map(drawdown))
+    fall(case, case.view.settings.limits.max_drawdown_pct.map(drawdown))
 }
 
 fn fall(case: &Case<'_>, fall: Option<Fall>) -> Reply {

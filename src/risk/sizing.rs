@@ -65,6 +65,7 @@ pub fn size(view: &RiskView<'_>, wish: &Wish) -> Result<Qty, Code> {
             }
             whole_lots(budget(view, Ratio::ONE)?, per_lot(loss, book.lot_value)?)
         }
+        Sizing::VolatilityTarget => return Err(Code::ZeroSize),
     };
     let most = view.settings.sizing_max_qty.map_or(i128::MAX, |most| i128::from(most.0));
     let lots = lots.min(most);

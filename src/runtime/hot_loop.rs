@@ -189,9 +189,14 @@ impl HotLoop {
                 | Input::Restated { .. }
                 | Input::Text { .. }
                 | Input::Opening { .. }
+                | Input::Bust { .. }
+                | Input::Correct { .. }
+                | Input::SetLimit { .. }
                 | Input::Resume {}
                 | Input::Stop {} => 0,
-                Input::Mark { .. } | Input::Bar { .. } | Input::Timer {} => forwarded,
+                Input::Mark { .. } | Input::Bar { .. } | Input::Rate { .. } | Input::Timer {} => {
+                    forwarded
+                }
                 Input::Signal { .. }
                 | Input::Order { .. }
                 | Input::Cancel { .. }
@@ -206,8 +211,7 @@ impl HotLoop {
     }
 
     fn sweeping(&self) -> bool {
-        let sweeps = self.engine.state().sweeps();
-        sweeps.cancel.is_some() || sweeps.retire.is_some()
+        self.engine.state().sweeps().any()
     }
 
     fn take(&mut self, inbound: &Inbound, from_broker: bool) {

@@ -89,20 +89,21 @@ fn limits(text: &mut String, settings: &Settings) {
         ExposureBasis::Price => "price x quantity",
         ExposureBasis::Risk => "risk to the stop",
     };
-    let position =
-        or_off(risk.max_position_pct, |limit| format!("{} of equity, by {basis}", percent(limit)));
+    let position = or_off(risk.limits.max_position_pct, |limit| {
+        format!("{} of equity, by {basis}", percent(limit))
+    });
     line(text, "max position", position);
-    line(text, "max positions", or_off(risk.max_positions, |limit| limit.to_string()));
-    let drawdown = or_off(risk.max_drawdown_pct, |limit| {
+    line(text, "max positions", or_off(risk.limits.max_positions, |limit| limit.0.to_string()));
+    let drawdown = or_off(risk.limits.max_drawdown_pct, |limit| {
         format!("{} from the highest equity, then halted", percent(limit))
     });
     line(text, "max drawdown", drawdown);
-    let loss = or_off(risk.max_daily_loss_pct, |limit| {
+    let loss = or_off(risk.limits.max_daily_loss_pct, |limit| {
         format!("{} of the day's first equity, until the day rolls", percent(limit))
     });
     line(text, "max daily loss", loss);
     line(text, "margin", margin(settings));
-    let correlation = or_off(risk.max_correlation, |limit| {
+    let correlation = or_off(risk.limits.max_correlation, |limit| {
         let action = match risk.correlation_action {
             CorrelationAction::Warn => "warns",
             CorrelationAction::Refuse => "refuses",
@@ -137,6 +138,9 @@ fn sizing(text: &mut String, settings: &Settings) {
         Sizing::PercentEquity => format!("{share} of equity x strength, by notional"),
         Sizing::PercentMargin => format!("{share} of equity x strength, by initial margin"),
         Sizing::FixedRisk => format!("{share} of equity at risk to the stop"),
+        Sizing::VolatilityTarget => {
+            format!("{share} of equity x strength is what one bar's typical move makes or loses")
+        }
         Sizing::Exact => "the signal's own quantity".to_owned(),
     };
     line(text, "quantity", size);

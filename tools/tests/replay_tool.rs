@@ -13,7 +13,8 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, Slot, layout};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::settings::{
-    AccountSettings, Capacity, ExposureBasis, RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CostMethod, Count, ExposureBasis, Limits, RiskSettings, Settings,
+    Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 use trade_engine_tools::names::Names;
@@ -45,13 +46,21 @@ fn settings() -> Settings {
     es.initial_margin = Some(money("12650"));
     let btc = Instrument::plain("BTC", px("0.01"), 100_000, 1_000_000_000);
     Settings {
-        account: AccountSettings { currency: "USD".to_owned(), initial_capital: money("100000") },
+        account: AccountSettings {
+            currency: "USD".to_owned(),
+            initial_capital: money("100000"),
+            cost_method: CostMethod::Average,
+        },
+        strategies: Vec::new(),
         instruments: vec![es, btc],
         risk: RiskSettings {
-            max_position_pct: Some(Ratio(500_000_000)),
+            limits: Limits {
+                max_position_pct: Some(Ratio(500_000_000)),
+                max_drawdown_pct: Some(Ratio(100_000_000)),
+                max_positions: Some(Count(2)),
+                ..Limits::OFF
+            },
             exposure_basis: ExposureBasis::Price,
-            max_drawdown_pct: Some(Ratio(100_000_000)),
-            max_positions: Some(2),
             margin: true,
             ..RiskSettings::OFF
         },
@@ -707,7 +716,7 @@ fn sizing_is_told_with_its_arithmetic() {
     let mut settings = settings();
     settings.risk.sizing = Sizing::PercentEquity;
     settings.risk.sizing_pct = Ratio(500_000_000);
-    settings.risk.max_position_pct = None;
+    settings.risk.limits.max_position_pct = None;
     let mut script = Script::new(settings);
     script.mark(BTC, "40000");
     script.signal("sized", BTC, 0);

@@ -7,7 +7,7 @@ use crate::code::Code;
 use crate::event::Event;
 use crate::instrument::InstrumentId;
 use crate::limits::SWEEP_ORDERS_MAX;
-use crate::order::{Cell, ClOrdId, Order, OrderBook, OrderEvent, RequestKind};
+use crate::order::{Cell, ClOrdId, Order, OrderBook, OrderEvent, RequestKind, SweepKind};
 use crate::position::Position;
 use crate::units::{Price, Qty};
 
@@ -81,7 +81,7 @@ fn market(
 /// Halts when equity has fallen too far from its peak. Latched: only a person resumes.
 pub(super) fn check_drawdown(turn: &mut Turn<'_, impl Output>) {
     let state = turn.state();
-    let Some(limit) = state.settings.risk.max_drawdown_pct else { return };
+    let Some(limit) = state.settings.risk.limits.max_drawdown_pct else { return };
     if state.halted().is_none() && state.account().drawdown(limit).broken {
         turn.emit(Event::Halted { reason: Code::MaxDrawdown });
     }
@@ -108,7 +108,7 @@ pub(super) fn resume(turn: &mut Turn<'_, impl Output>) {
 
 /// Asks to cancel every working order: begins anew if a walk is under way.
 pub(super) fn cancel_all(turn: &mut Turn<'_, impl Output>) {
-    turn.emit(Event::Sweep { cancel: true, next: 0, done: false });
+    turn.emit(Event::Sweep { kind: SweepKind::Cancel, next: 0, done: false });
     sweep(turn);
 }
 
@@ -118,7 +118,7 @@ pub(super) fn day_roll(turn: &mut Turn<'_, impl Output>) {
     turn.emit(Event::DayRolled { equity });
     if turn.state().settings.day_roll_ends_orders {
         turn.send(Message::DayRoll);
-        turn.emit(Event::Sweep { cancel: false, next: 0, done: false });
+        turn.emit(Event::Sweep { kind: SweepKind::Retire, next: 0, done: false });
         sweep(turn);
     }
 }
@@ -132,24 +132,23 @@ pub(super) fn timer(turn: &mut Turn<'_, impl Output>) {
 
 /// One bounded turn of a walk over the orders; the kill switch's first.
 pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
-    let sweeps = turn.state().sweeps();
-    let (cancel, begin) = match (sweeps.cancel, sweeps.retire) {
-        (Some(begin), _) => (true, begin),
-        (None, Some(begin)) => (false, begin),
-        (None, None) => return,
-    };
+    let Some((kind, begin)) = turn.state().sweeps().next() else { return };
     let begin = usize::try_from(begin).expect("a 64-bit machine");
     let used = turn.state().orders().used();
     let (mut at, mut acted) = (begin, 0);
     while at < used && at - begin < SWEEP_SLOTS_MAX && acted < SWEEP_ORDERS_MAX {
         if let Some(order) = turn.state().orders().at(at).cloned() {
-            let acts = if cancel { ask_cancel(turn, &order) } else { retire(turn, &order) };
+            let acts = match kind {
+                SweepKind::Cancel => ask_cancel(turn, &order),
+                SweepKind::Retire => retire(turn, &order),
+                SweepKind::Overdue | SweepKind::Contingent => false,
+            };
             acted += usize::from(acts);
         }
         at += 1;
     }
     let next = u32::try_from(at).expect("limits.rs bounds it");
-    turn.emit(Event::Sweep { cancel, next, done: at >= used });
+    turn.emit(Event::Sweep { kind, next, done: at >= used });
 }
 
 fn ask_cancel(turn: &mut Turn<'_, impl Output>, order: &Order) -> bool {

@@ -75,6 +75,7 @@ fn arithmetic(state: &State, book: &InstrumentBook, wish: &Wish) -> String {
             let margin = margin.as_deref().unwrap_or("none");
             format!("percent_margin: {share} x strength {strength} / initial margin {margin}")
         }
+        Sizing::VolatilityTarget => format!("volatility_target: {share} x strength {strength}"),
         Sizing::FixedRisk => format!(
             "fixed_risk: {share} / (distance of price {price} to stop {stop} x lot value \
              {lot_value})"
@@ -230,12 +231,12 @@ const fn is_off(settings: &RiskSettings, book: &InstrumentBook, rule: Rule) -> b
     match rule {
         Rule::MinNotional => book.spec.min_notional.is_none(),
         Rule::MaxNotional => book.spec.max_notional.is_none(),
-        Rule::MaxPositions => settings.max_positions.is_none(),
-        Rule::MaxPositionPct => settings.max_position_pct.is_none(),
+        Rule::MaxPositions => settings.limits.max_positions.is_none(),
+        Rule::MaxPositionPct => settings.limits.max_position_pct.is_none(),
         Rule::InsufficientMargin => !settings.margin || book.spec.initial_margin.is_none(),
-        Rule::MaxCorrelation => settings.max_correlation.is_none(),
-        Rule::MaxDailyLoss => settings.max_daily_loss_pct.is_none(),
-        Rule::MaxDrawdown => settings.max_drawdown_pct.is_none(),
+        Rule::MaxCorrelation => settings.limits.max_correlation.is_none(),
+        Rule::MaxDailyLoss => settings.limits.max_daily_loss_pct.is_none(),
+        Rule::MaxDrawdown => settings.limits.max_drawdown_pct.is_none(),
         Rule::Halted
         | Rule::MarketClosed
         | Rule::NoMark
@@ -275,7 +276,7 @@ fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
             format!(
                 "{currency}, worst case of the side by {}; limit {} of equity",
                 basis(settings.exposure_basis),
-                pct(settings.max_position_pct)
+                pct(settings.limits.max_position_pct)
             ),
         ),
         (Rule::InsufficientMargin, format!("{currency}, initial margin of all; limit equity")),
@@ -284,14 +285,14 @@ fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
             Rule::MaxDailyLoss,
             format!(
                 "{currency}, lost today; limit {} of equity at day start",
-                pct(settings.max_daily_loss_pct)
+                pct(settings.limits.max_daily_loss_pct)
             ),
         ),
         (
             Rule::MaxDrawdown,
             format!(
                 "{currency}, below the highest equity; limit {} of it",
-                pct(settings.max_drawdown_pct)
+                pct(settings.limits.max_drawdown_pct)
             ),
         ),
         (Rule::MarketClosed, sessions(state, book)),
@@ -315,7 +316,7 @@ const fn basis(basis: ExposureBasis) -> &'static str {
 }
 
 fn correlation(settings: &RiskSettings) -> String {
-    let limit = settings.max_correlation.unwrap_or(Ratio(0));
+    let limit = settings.limits.max_correlation.unwrap_or(Ratio(0));
     match settings.correlation_action {
         CorrelationAction::Warn => format!("warns above {limit}"),
         CorrelationAction::Refuse => "largest with what is held to the same effect".to_owned(),

@@ -97,6 +97,10 @@ impl Teller<'_> {
             | Input::DayRoll {}
             | Input::Timer {}
             | Input::Continue {}
+            | Input::Rate { .. }
+            | Input::Bust { .. }
+            | Input::Correct { .. }
+            | Input::SetLimit { .. }
             | Input::Stop {} => return None,
         })
     }
@@ -151,6 +155,10 @@ impl Teller<'_> {
             | Input::DayRoll {}
             | Input::Timer {}
             | Input::Continue {}
+            | Input::Rate { .. }
+            | Input::Bust { .. }
+            | Input::Correct { .. }
+            | Input::SetLimit { .. }
             | Input::Stop {} => return None,
         })
     }
@@ -253,6 +261,11 @@ impl Teller<'_> {
             | Event::Resumed {}
             | Event::DayRolled { .. }
             | Event::Sweep { .. }
+            | Event::Busted { .. }
+            | Event::Corrected { .. }
+            | Event::Unanswered { .. }
+            | Event::InstrumentHalted { .. }
+            | Event::LimitSet { .. }
             | Event::Checkpoint { .. } => return None,
         })
     }

@@ -13,7 +13,8 @@ use trade_engine::input::Input;
 use trade_engine::instrument::{Instrument, LotsError};
 use trade_engine::limits::{CORRELATION_WINDOW_MAX, EXECUTIONS_MAX, INSTRUMENTS_MAX, ORDERS_MAX};
 use trade_engine::settings::{
-    AccountSettings, Capacity, CorrelationAction, ExposureBasis, RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CorrelationAction, CostMethod, Count, ExposureBasis, Limits,
+    RiskSettings, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
@@ -140,6 +141,7 @@ impl Setting {
         let settings = Settings {
             account: self.account.clone(),
             instruments,
+            strategies: Vec::new(),
             risk: self.risk.clone(),
             capacity: Capacity {
                 orders: (needs.orders + 1).min(ORDERS_MAX),
@@ -215,8 +217,11 @@ impl Held {
 
 fn parse_account(fields: Option<Fields>) -> Result<AccountSettings, Fault> {
     let default_capital = "100000".parse().expect("a decimal");
-    let mut account =
-        AccountSettings { currency: "USD".to_owned(), initial_capital: default_capital };
+    let mut account = AccountSettings {
+        currency: "USD".to_owned(),
+        initial_capital: default_capital,
+        cost_method: CostMethod::Average,
+    };
     let Some(mut fields) = fields else { return Ok(account) };
     if let Some(currency) = fields.text_opt("currency")? {
         account.currency = currency;
@@ -316,7 +321,7 @@ fn parse_risk(mut fields: Fields) -> Result<RiskSettings, Fault> {
             ("percent_margin", Some(Sizing::PercentMargin)),
             ("fixed_risk", Some(Sizing::FixedRisk)),
             ("exact", Some(Sizing::Exact)),
-            ("volatility_target", None),
+            ("volatility_target", Some(Sizing::VolatilityTarget)),
         ],
     )?;
     let Some(sizing) = sizing.unwrap_or(Some(Sizing::PercentEquity)) else {
@@ -337,19 +342,24 @@ fn parse_risk(mut fields: Fields) -> Result<RiskSettings, Fault> {
     }
     let max_position_pct = share(&mut fields, "max_position_pct")?;
     let sizing_pct = share(&mut fields, "sizing_pct")?.or(max_position_pct);
-    let risk = RiskSettings {
+    let limits = Limits {
         max_position_pct,
-        exposure_basis: fields.choice_opt("exposure_basis", basis)?.unwrap_or_default(),
-        max_positions: fields.integer_opt("max_positions")?,
+        max_positions: fields.integer_opt("max_positions")?.map(Count),
         max_drawdown_pct: share(&mut fields, "max_drawdown_pct")?,
         max_daily_loss_pct: share(&mut fields, "max_daily_loss_pct")?,
-        margin: true,
         max_correlation: share(&mut fields, "max_correlation")?,
+        ..Limits::OFF
+    };
+    let risk = RiskSettings {
+        limits,
+        exposure_basis: fields.choice_opt("exposure_basis", basis)?.unwrap_or_default(),
+        margin: true,
         correlation_action: fields.choice_opt("correlation_action", action)?.unwrap_or_default(),
         correlation_window: window,
         sizing,
         sizing_pct: sizing_pct.unwrap_or(DEFAULT_SIZING_PCT),
         sizing_max_qty: whole_lots(&mut fields, "sizing_max_qty")?,
+        ..RiskSettings::OFF
     };
     fields.finish()?;
     Ok(risk)

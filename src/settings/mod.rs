@@ -1,6 +1,10 @@
 //! What the engine is set to: account, instruments, limits, capacities. Plain data; `config.rs`
 //! reads it from TOML and writes its canonical form.
 
+mod controls;
+
+pub use controls::{Count, LimitError, LimitKey, LimitUnit, Limits, Millis, Scope};
+
 use crate::instrument::{Instrument, InstrumentId};
 use crate::limits;
 use crate::units::{Money, Qty, Ratio};
@@ -13,6 +17,9 @@ pub struct Settings {
     pub account: AccountSettings,
     /// What can be traded, in the order of their [`InstrumentId`]s.
     pub instruments: Vec<Instrument>,
+    /// Names of the strategies that orders are attributed to: number 1 is the first. Number 0 is
+    /// nobody.
+    pub strategies: Vec<String>,
     /// Limits and sizing.
     pub risk: RiskSettings,
     /// Sizes of the tables.
@@ -31,8 +38,13 @@ impl Settings {
     /// A dollar account, these instruments, every limit off, everything else as it is by default.
     pub fn new(initial_capital: Money, instruments: Vec<Instrument>) -> Self {
         Self {
-            account: AccountSettings { currency: "USD".to_owned(), initial_capital },
+            account: AccountSettings {
+                currency: "USD".to_owned(),
+                initial_capital,
+                cost_method: CostMethod::Average,
+            },
             instruments,
+            strategies: Vec::new(),
             risk: RiskSettings::OFF,
             capacity: Capacity::default(),
             refuse_old_time: false,
@@ -55,6 +67,19 @@ pub struct AccountSettings {
     pub currency: String,
     /// Equity before the first order.
     pub initial_capital: Money,
+    /// Which lots a closing trade ends.
+    pub cost_method: CostMethod,
+}
+
+/// Which lots a closing trade ends, and so what it realizes. Cash and total P&L are the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CostMethod {
+    /// A share of every lot: the average price stays.
+    #[default]
+    Average,
+    /// The oldest lots first.
+    Fifo,
 }
 
 /// Sizes of the tables, fixed at start.
@@ -104,6 +129,8 @@ pub enum Sizing {
     PercentMargin,
     /// A share of equity is lost if the stop is hit.
     FixedRisk,
+    /// A share of equity is what one bar's typical move makes or loses.
+    VolatilityTarget,
     /// The signal says how many.
     Exact,
 }
@@ -119,28 +146,40 @@ pub enum CorrelationAction {
     Refuse,
 }
 
-/// Limits and sizing. `None` switches a limit off. A limit is broken by a measured value greater
-/// than it; equal passes.
+/// What an anomaly in a report does beside being recorded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OnAnomaly {
+    /// Nothing.
+    #[default]
+    Report,
+    /// New exposure in the instrument is refused until a person resumes.
+    HaltInstrument,
+    /// New exposure is refused until a person resumes.
+    Halt,
+}
+
+/// Limits and sizing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RiskSettings {
-    /// Largest position as a share of equity, by `exposure_basis`.
-    pub max_position_pct: Option<Ratio>,
-    /// What that measures.
+    /// The account's limits.
+    pub limits: Limits,
+    /// Limits of single instruments, by their place in the table; shorter where the rest has none.
+    pub symbols: Vec<Limits>,
+    /// Limits of single strategies, by their number less one; shorter where the rest has none.
+    pub strategies: Vec<Limits>,
+    /// What `max_position_pct` measures.
     pub exposure_basis: ExposureBasis,
-    /// Instruments with a position or an order that may open one.
-    pub max_positions: Option<u32>,
-    /// Fall from the highest equity, as a share of it: halts, latched.
-    pub max_drawdown_pct: Option<Ratio>,
-    /// Loss since the day began, as a share of equity then: refuses until the day rolls.
-    pub max_daily_loss_pct: Option<Ratio>,
     /// Whether equity must cover the initial margin of the worst case.
     pub margin: bool,
-    /// Largest absolute correlation of the bar returns of two instruments held the same way.
-    pub max_correlation: Option<Ratio>,
-    /// What happens then.
+    /// What happens when `max_correlation` is passed.
     pub correlation_action: CorrelationAction,
-    /// Bar closes that it is measured over.
+    /// Bar closes that correlation and volatility are measured over.
     pub correlation_window: usize,
+    /// Whether an order that would trade with an own order is refused.
+    pub self_match: bool,
+    /// What an anomaly does beside being recorded.
+    pub on_anomaly: OnAnomaly,
     /// How a signal becomes a quantity.
     pub sizing: Sizing,
     /// The share of equity, of margin, or of equity at risk.
@@ -152,15 +191,15 @@ pub struct RiskSettings {
 impl RiskSettings {
     /// Every limit off; signals carry their own quantity.
     pub const OFF: Self = Self {
-        max_position_pct: None,
+        limits: Limits::OFF,
+        symbols: Vec::new(),
+        strategies: Vec::new(),
         exposure_basis: ExposureBasis::Notional,
-        max_positions: None,
-        max_drawdown_pct: None,
-        max_daily_loss_pct: None,
         margin: false,
-        max_correlation: None,
         correlation_action: CorrelationAction::Warn,
         correlation_window: 20,
+        self_match: false,
+        on_anomaly: OnAnomaly::Report,
         sizing: Sizing::Exact,
         sizing_pct: Ratio(50_000_000),
         sizing_max_qty: None,
