@@ -5,8 +5,8 @@ use trade_engine::config::{Config, canonical};
 use trade_engine::instrument::{Instrument, OpenInterval};
 use trade_engine::limits;
 use trade_engine::settings::{
-    AccountSettings, Capacity, CorrelationAction, ExposureBasis, LimitKey, Limits, OnAnomaly,
-    RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CorrelationAction, CostMethod, ExposureBasis, LimitKey, Limits,
+    OnAnomaly, RiskSettings, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Ts};
 
@@ -106,9 +106,10 @@ fn any_limits(random: &mut Random) -> Limits {
 
 fn settings(random: &mut Random) -> Settings {
     let ratio = |random: &mut Random| Ratio(random.i64());
+    let count = random.up_to(4);
     let risk = RiskSettings {
         limits: any_limits(random),
-        symbols: vec![any_limits(random)],
+        symbols: (0..count.min(2)).map(|_| any_limits(random)).collect(),
         strategies: vec![any_limits(random), Limits::OFF],
         exposure_basis: random.pick(&[
             ExposureBasis::Notional,
@@ -137,9 +138,13 @@ fn settings(random: &mut Random) -> Settings {
         executions: random.count(1, limits::EXECUTIONS_MAX),
         checkpoint_interval_slots: random.up_to(limits::CHECKPOINT_INTERVAL_SLOTS_MAX),
     };
-    let count = random.up_to(4);
     Settings {
-        account: AccountSettings { currency: random.name(), initial_capital: random.money() },
+        account: AccountSettings {
+            currency: random.name(),
+            initial_capital: random.money(),
+            cost_method: random.pick(&[CostMethod::Average, CostMethod::Fifo]),
+        },
+        strategies: vec![random.name(), random.name()],
         instruments: (0..count).map(|_| instrument(random)).collect(),
         risk,
         capacity,

@@ -253,7 +253,7 @@ fn every_limit_must_be_there() {
     refused(
         "max_drawdown_pct = \"0.1\"\n",
         "",
-        "config.toml:6: risk.limits.max_drawdown_pct: missing; every limit must be there, and \"none\" \
+        "config.toml:6: risk.max_drawdown_pct: missing; every limit must be there, and \"none\" \
          switches one off",
     );
 }
@@ -294,7 +294,7 @@ fn risk() {
     const SHARE: &str = "expected a fraction above 0 and at most 100, such as \"0.05\"";
     let position = |value: &str, expected: &str| {
         let line = format!("max_position_pct = {value}");
-        let expected = format!("config.toml:7: risk.limits.max_position_pct: {expected}");
+        let expected = format!("config.toml:7: risk.max_position_pct: {expected}");
         refused("max_position_pct = \"0.05\"", &line, &expected);
     };
     position("\"5%\"", &format!("\"5%\" is no decimal number; {SHARE}"));
@@ -314,19 +314,19 @@ fn risk() {
     refused(
         "max_drawdown_pct = \"0.1\"",
         "max_drawdown_pct = \"10\"",
-        "config.toml:10: risk.limits.max_drawdown_pct: \"10\"; expected a fraction above 0 and at most 1, \
+        "config.toml:10: risk.max_drawdown_pct: \"10\"; expected a fraction above 0 and at most 1, \
          such as \"0.1\"",
     );
     refused(
         "max_positions = 4",
         "max_positions = \"4\"",
-        "config.toml:9: risk.limits.max_positions: \"4\"; expected a whole number from 1 to 1024, without \
+        "config.toml:9: risk.max_positions: \"4\"; expected a whole number from 1 to 1024, without \
          quotes",
     );
     refused(
         "max_positions = 4",
         "max_positions = -4",
-        "config.toml:9: risk.limits.max_positions: -4; expected a whole number from 1 to 1024",
+        "config.toml:9: risk.max_positions: -4; expected a whole number from 1 to 1024",
     );
     refused(
         "margin = true",
