@@ -93,7 +93,6 @@ const DEVIATIONS: &[(&str, &str)] = &[
         "unknown",
         "the engine adopts no order that it did not make; what it does not know has no row",
     ),
-    ("ended", "an order that has ended is no longer done for the day"),
 ];
 
 const STATUSES: &[OrdStatus] = &[

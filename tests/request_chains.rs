@@ -97,7 +97,6 @@ impl Model {
 
     /// FIX precedence, from the highest down.
     fn ord_status(&self) -> &'static str {
-        let living = !self.is_over();
         if self.count(true) > 0 {
             return "PendingCancel";
         }
@@ -105,12 +104,12 @@ impl Model {
             return "PendingReplace";
         }
         match self.life {
-            _ if living && self.done_for_day => "DoneForDay",
-            _ if living && self.suspended => "Suspended",
+            _ if self.done_for_day => "DoneForDay",
+            Filled => "Filled",
+            _ if self.suspended => "Suspended",
             Submitted => "PendingNew",
             Accepted => "New",
             Partial => "PartiallyFilled",
-            Filled => "Filled",
             Cancelled => "Canceled",
             Rejected => "Rejected",
             Expired => "Expired",

@@ -281,22 +281,12 @@ impl Order {
         Some(Price(worse.checked_mul(self.side.sign())?))
     }
 
-    /// FIX `OrdStatus(39)` by precedence: requests over what the venue has set aside, and that over
-    /// the lifecycle.
+    /// FIX `OrdStatus(39)`: of all that hold at once, the one with the highest precedence (FIX 4.4,
+    /// volume 4, order state changes): PendingCancel 12, PendingReplace 11, DoneForDay 10, Filled 8,
+    /// Suspended 6, Canceled and Expired 5, PartiallyFilled 4, New, Rejected and PendingNew 2. Only
+    /// an `accepted` or a `restated` ends what sets an order aside.
     pub fn ord_status(&self) -> OrdStatus {
-        if self.requests.count(RequestKind::Cancel) > 0 {
-            return OrdStatus::PendingCancel;
-        }
-        if self.requests.count(RequestKind::Replace) > 0 {
-            return OrdStatus::PendingReplace;
-        }
-        if self.flags.has(Flags::DONE_FOR_DAY) && !self.state.is_final() {
-            return OrdStatus::DoneForDay;
-        }
-        if self.flags.has(Flags::SUSPENDED) && !self.state.is_final() {
-            return OrdStatus::Suspended;
-        }
-        match self.state {
+        let by_state = match self.state {
             OrderState::Created | OrderState::Pending | OrderState::Submitted => {
                 OrdStatus::PendingNew
             }
@@ -306,7 +296,16 @@ impl Order {
             OrderState::Cancelled => OrdStatus::Canceled,
             OrderState::Rejected => OrdStatus::Rejected,
             OrderState::Expired => OrdStatus::Expired,
-        }
+        };
+        let by_precedence = [
+            (self.requests.count(RequestKind::Cancel) > 0, OrdStatus::PendingCancel),
+            (self.requests.count(RequestKind::Replace) > 0, OrdStatus::PendingReplace),
+            (self.flags.has(Flags::DONE_FOR_DAY), OrdStatus::DoneForDay),
+            (by_state == OrdStatus::Filled, OrdStatus::Filled),
+            (self.flags.has(Flags::SUSPENDED), OrdStatus::Suspended),
+        ];
+        let first = by_precedence.into_iter().find_map(|(holds, status)| holds.then_some(status));
+        first.unwrap_or(by_state)
     }
 
     /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled
