@@ -48,6 +48,7 @@ const FILES: &[&str] = &[
     "h_good_till.txt",
     "i_time_in_force.txt",
     "k_trading_halt.txt",
+    "races.txt",
 ];
 
 /// Files that are read but not played: they wait for an input that the engine does not take yet.
