@@ -7,9 +7,11 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::limits::PRICE_SCALE;
 use trade_engine::order::{Contribution, OrdType};
 use trade_engine::position::{Account, Position};
-use trade_engine::risk::{Candidate, Correlations, InstrumentBook, RiskView, Verdict, check};
-use trade_engine::settings::{Limits, RiskSettings};
-use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
+use trade_engine::risk::{
+    Candidate, Correlations, InstrumentBook, Outcome, RiskView, Rule, Verdict, check, outcomes,
+};
+use trade_engine::settings::{Limits, RiskSettings, Scope};
+use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts, Units};
 
 pub const ES: InstrumentId = InstrumentId(0);
 pub const NQ: InstrumentId = InstrumentId(1);
@@ -187,4 +189,54 @@ pub fn sell(qty: i64) -> Candidate {
 pub fn numbers(verdict: &Verdict) -> (String, String) {
     let finding = verdict.broken.first().expect("something broke");
     (finding.number.to_string(), finding.limit.to_string())
+}
+
+pub const MS: i64 = 1_000_000;
+/// The smallest amount of money.
+pub const UNIT: Money = Money(1);
+
+pub fn stop(side: Side, qty: i64, at: &str) -> Candidate {
+    let stop_price = Some(price(at));
+    Candidate { ord_type: OrdType::Stop, stop_price, ..market(ES, side, qty) }
+}
+
+pub fn units(text: &str) -> Units {
+    text.parse().expect("a quantity")
+}
+
+pub fn less(limit: Money) -> Money {
+    Money(limit.0 - UNIT.0)
+}
+
+/// A working order, and what it counts for.
+pub fn working(world: &mut World, candidate: &Candidate) -> Contribution {
+    let Candidate { side, qty, price, .. } = *candidate;
+    let order = Contribution { side, qty, price, distance: None };
+    world.books[candidate.instrument.index()].exposure.add(order).expect("within bounds");
+    order
+}
+
+/// What a replace makes of an order of this much.
+pub fn instead(before: Contribution, after: Candidate) -> Candidate {
+    Candidate { qty: after.qty.max(before.qty), instead_of: Some(before), ..after }
+}
+
+/// What a rule of the table finds.
+pub fn outcome(world: &World, candidate: Candidate, rule: Rule) -> Outcome {
+    let found = outcomes(&world.view(), &candidate).find(|(of, _)| *of == rule);
+    found.expect("the rule is in the table").1
+}
+
+/// The scope and the figures that a rule shows.
+pub fn shown(world: &World, candidate: Candidate, rule: Rule) -> (Scope, String, String) {
+    match outcome(world, candidate, rule) {
+        Outcome::Within(found) | Outcome::Broken(found) => {
+            (found.scope, found.number.to_string(), found.limit.to_string())
+        }
+        nothing @ (Outcome::Skipped | Outcome::Passed) => panic!("{rule:?}: {nothing:?}"),
+    }
+}
+
+pub fn is_skipped(world: &World, candidate: Candidate, rule: Rule) -> bool {
+    outcome(world, candidate, rule) == Outcome::Skipped
 }
