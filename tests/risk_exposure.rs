@@ -1,6 +1,6 @@
-//! The rules that measure exposure, the working orders and the account's leverage: each at its limit,
-//! where it passes, and one unit above, where it breaks; with flips, exits, replaces, missing marks
-//! and figures at the ends of their ranges.
+//! The rules that measure exposure, the orders at work and the account's leverage: each at its
+//! limit, where it passes, and one unit above, where it breaks; with flips, exits, replaces,
+//! missing marks and figures at the ends of their ranges.
 
 #[path = "common/random.rs"]
 mod random;

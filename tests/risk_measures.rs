@@ -1,6 +1,6 @@
-//! The rules that measure the order itself, the age of its mark, its prices and its size: each at its
-//! limit, where it passes, and one unit above, where it breaks; for every scope that may have a limit
-//! of its own; and what a replace has to meet, through the engine.
+//! The rules that measure the order itself, the age of its mark, its prices and its size: each at
+//! its limit, where it passes, and one unit above, where it breaks; for every scope that may have a
+//! limit of its own; and what a replace has to meet, through the engine.
 
 #[path = "common/world.rs"]
 mod world;

@@ -4,7 +4,7 @@
 //! Every figure is a `Result`: one that cannot be had is an error, and the code of the error is the
 //! rule that breaks for it.
 
-use super::exposure::Working;
+use super::exposure::{Exposure, Working};
 use super::stake::{Measured, Stake};
 use super::verdict::{Asked, Reading, Reply};
 use super::view::{Candidate, InstrumentBook, Market, RiskView};
@@ -49,7 +49,7 @@ impl<'a> Case<'a> {
             market: Ok(&book.market),
             gross: None,
         };
-        if case.age().is_some_and(|(_, is_stale)| is_stale) {
+        if matches!(case.age(), Ok(Reply::Beyond(_))) {
             case.market = Err(Code::StaleMark);
         }
         let own = case.own_stake(Scope::Account);
@@ -103,13 +103,19 @@ impl<'a> Case<'a> {
         Ok(nearest.map_or(Reply::Skipped, |(reading, broken)| Reply::measured(reading, broken)))
     }
 
+    /// What a scope holds of an instrument, in signed lots, and what it has at work there.
+    fn holding(&self, scope: Scope, index: usize) -> Result<(i64, &'a Exposure), Code> {
+        let book = &self.view.books[index];
+        match scope {
+            Scope::Account | Scope::Instrument => Ok((book.position.qty.0, &book.exposure)),
+            // No books by strategy are kept: a limit on what one holds has no figure to go by.
+            Scope::Strategy => Err(Code::Overflow),
+        }
+    }
+
     /// What a scope has in the order's instrument, the order included.
     pub(super) fn own_stake(&self, scope: Scope) -> Result<Stake<'a>, Code> {
-        let (held, exposure) = match scope {
-            Scope::Account | Scope::Instrument => (self.book.position.qty.0, &self.book.exposure),
-            // No books by strategy are kept: a limit on what one holds has no figure to go by.
-            Scope::Strategy => return Err(Code::Overflow),
-        };
+        let (held, exposure) = self.holding(scope, self.candidate.instrument.index())?;
         let side = self.candidate.side;
         let mut working = [*exposure.side(Side::Buy), *exposure.side(Side::Sell)];
         working[side.index()] = match scope {
@@ -130,12 +136,15 @@ impl<'a> Case<'a> {
             if index == own {
                 return Some(self.own_stake(scope));
             }
-            let book = &self.view.books[index];
-            let (held, exposure) = (book.position.qty.0, &book.exposure);
+            let (held, exposure) = match self.holding(scope, index) {
+                Ok((0, exposure)) if exposure.orders() == 0 => return None,
+                Ok(holding) => holding,
+                Err(code) => return Some(Err(code)),
+            };
             let working = [*exposure.side(Side::Buy), *exposure.side(Side::Sell)];
             // A closed market's old mark must not stop trading elsewhere.
-            let market = Ok(&book.market);
-            book.is_engaged().then_some(Ok(Stake { book, held, working, market }))
+            let book = &self.view.books[index];
+            Some(Ok(Stake { book, held, working, market: Ok(&book.market) }))
         })
     }
 
@@ -154,16 +163,18 @@ impl<'a> Case<'a> {
         self.market?.price_for(self.candidate.side).ok_or(Code::NoMark)
     }
 
-    /// How old the mark is, against the shortest time that is allowed, and whether that is too old.
-    /// `None`: there is no limit, or no mark.
-    pub(super) fn age(&self) -> Option<(Reading, bool)> {
-        self.book.market.price?;
-        let age = i128::from(self.view.now.0) - i128::from(self.book.market.ts.0);
-        let allowed = self.scopes.iter().filter_map(|(scope, limits)| {
-            limits.max_mark_age_ms.map(|limit| Reading::age(age, limit).of(*scope))
-        });
-        let shortest = allowed.min_by_key(Reading::limit)?;
-        Some((shortest, shortest.is_over()))
+    /// How old the mark is, where that is limited.
+    pub(super) fn age(&self) -> Asked {
+        let Market { price, ts, .. } = self.book.market;
+        let age = i128::from(self.view.now.0) - i128::from(ts.0);
+        self.nearest(
+            |limits| limits.max_mark_age_ms,
+            |_, limit| {
+                price.ok_or(Code::NoMark)?;
+                let reading = Reading::age(age, limit);
+                Ok(Some((reading, reading.is_over())))
+            },
+        )
     }
 
     /// |price| x lots x lot value of this order alone, in the instrument's currency.

@@ -112,8 +112,8 @@ fn judge(case: &Case<'_>) -> ArrayVec<(Rule, Reply), RULES> {
     }
     for (rule, reply) in &mut found {
         if lost.contains(&rule.code()) {
-            let age = if *rule == Rule::StaleMark { case.age() } else { None };
-            *reply = age.map_or(Reply::Broken, |(reading, _)| Reply::Beyond(reading));
+            let age = if *rule == Rule::StaleMark { case.age() } else { Ok(Reply::Broken) };
+            *reply = age.unwrap_or(Reply::Broken);
         } else if *rule == Rule::NoMark && needs_price {
             *reply = Reply::Passed;
         }
@@ -136,12 +136,7 @@ fn market_closed(case: &Case<'_>) -> Reply {
 /// An order that adds something needs a mark wherever its age is limited; others, only if another
 /// limit asks for a price. The marks of other instruments may be of any age.
 fn stale_mark(case: &Case<'_>) -> Asked {
-    let mut limits = case.view.limits_for(case.candidate);
-    if !case.adds() || limits.all(|(_, limits)| limits.max_mark_age_ms.is_none()) {
-        return Ok(Reply::Skipped);
-    }
-    case.mark()?;
-    Ok(case.age().map_or(Reply::Skipped, |(reading, _)| Reply::Within(reading)))
+    if case.adds() { case.age() } else { Ok(Reply::Skipped) }
 }
 
 /// A reduce-only order must fit into the position beside the orders that shrink it already.

@@ -177,11 +177,6 @@ impl Reading {
         Self { scope, ..self }
     }
 
-    /// The limit, in the unit of both.
-    pub(super) const fn limit(&self) -> i128 {
-        self.limit
-    }
-
     /// Whether the number is greater than the limit, both as they are here.
     pub(super) const fn is_over(&self) -> bool {
         self.number > self.limit

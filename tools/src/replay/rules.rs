@@ -95,7 +95,7 @@ fn arithmetic(state: &State, book: &InstrumentBook, wish: &Wish) -> String {
     }
 }
 
-/// The order as risk judged it: one that sizing gave no quantity, as the smallest that there could be.
+/// The order as risk judged it: one that sizing gave no quantity, as the smallest there can be.
 fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
     let least = book.spec.min_qty.unwrap_or(Qty(1));
     let qty = if is_unsized(order) { least } else { order.order_qty };
