@@ -1,4 +1,4 @@
-//! Correlation of bar returns against a naive twin in exact rationals.
+//! Correlation and deviation of bar returns against a naive twin in exact rationals.
 
 #[path = "common/exact.rs"]
 mod exact;
@@ -9,7 +9,7 @@ use num_rational::BigRational;
 use std::collections::BTreeMap;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::limits::{CORRELATION_WINDOW_MAX, PRICE_MAX, PRICE_SCALE};
-use trade_engine::risk::Correlations;
+use trade_engine::risk::{Correlations, Deviation};
 use trade_engine::units::{Price, Ratio, Ts};
 
 const A: InstrumentId = InstrumentId(0);
@@ -103,12 +103,96 @@ fn random_bars_agree_with_the_twin() {
                 let twin = naive(&bars[0], &bars[1], window);
                 verdicts += u64::from(twin.is_some());
                 check(correlations.get(A, B), twin);
+                let variance = naive_variance(&bars[i], window);
+                check_deviation(correlations.deviation(instrument), variance);
                 assert_eq!(correlations.get(A, B), correlations.get(B, A));
             }
         }
     }
     println!("{verdicts} verdicts");
     assert!(runs < 3_000 || verdicts > runs / 4);
+}
+
+/// The square of the standard deviation of the last `window` closes' returns.
+fn naive_variance(bars: &Bars, window: usize) -> Option<BigRational> {
+    let closes: Vec<i64> = bars.values().copied().collect();
+    let closes = closes.get(closes.len().checked_sub(window)?..)?;
+    let mut returns = Vec::new();
+    for step in closes.windows(2) {
+        let (from, to) = (step[0], step[1]);
+        if from <= 0 || to <= 0 {
+            return None;
+        }
+        let nanos = (BigInt::from(to) - BigInt::from(from)) * PRICE_SCALE / from;
+        if nanos > BigInt::from(1_000) * PRICE_SCALE {
+            return None;
+        }
+        returns.push(nanos);
+    }
+    // Deviations from the mean, times n, so that they are whole numbers.
+    let n = BigInt::from(returns.len());
+    let sum: BigInt = returns.iter().sum();
+    let squares = returns.iter().map(|one| (one * &n - &sum) * (one * &n - &sum));
+    let squares: BigInt = squares.sum();
+    let nano = BigInt::from(PRICE_SCALE);
+    let whole = &n * &n * (&n - BigInt::from(1)) * &nano * &nano;
+    (squares > BigInt::from(0)).then(|| BigRational::new_raw(squares, whole))
+}
+
+/// The deviation is the exact one, rounded up at 1e-15.
+fn check_deviation(product: Option<Deviation>, twin: Option<BigRational>) {
+    let Some(variance) = twin else {
+        assert_eq!(product, None);
+        return;
+    };
+    let found = product.expect("the twin has a verdict");
+    // Both sides times both denominators.
+    let one = BigInt::from(Deviation::ONE);
+    let exact = variance.numer() * &one * &one;
+    let squared = |units: i64| BigInt::from(units) * units * variance.denom();
+    assert!(found.0 > 0);
+    assert!(squared(found.0) >= exact, "{found} is too small");
+    assert!(squared(found.0 - 1) < exact, "{found} is too large");
+}
+
+#[test]
+fn the_deviation_is_the_root_of_the_mean_square() {
+    // Returns of 10 %, -10 %, 20 %: mean 1/15, squares 1/900, 25/900, 16/900 of two.
+    let found = feed(&[(100, 1), (110, 1), (99, 1), (1188, 10)]);
+    assert_eq!(found.deviation(B).map(|found| found.0 > 0), Some(true));
+    let mut found = Correlations::new(2, 4);
+    for (at, close) in [(0, 1_000), (1, 1_100), (2, 990), (3, 1_188)] {
+        assert_eq!(found.deviation(A), None);
+        found.on_bar(A, Ts(at), Price(close));
+    }
+    // sqrt(0.07 / 3) = 0.1527525231651946...
+    assert_eq!(found.deviation(A), Some(Deviation(152_752_523_165_195)));
+    assert_eq!(found.deviation(A).map(|one| one.to_string()), Some("0.152752523165195".into()));
+    assert_eq!(found.deviation(B), None);
+    assert_eq!(found.deviation(InstrumentId(2)), None);
+    assert_eq!(Correlations::off().deviation(A), None);
+    // A bar that comes twice is one bar; one that did not move is no deviation.
+    found.on_bar(A, Ts(3), Price(5_000));
+    assert_eq!(found.deviation(A), Some(Deviation(152_752_523_165_195)));
+    for at in 4..8 {
+        found.on_bar(A, Ts(at), Price(1_188));
+    }
+    assert_eq!(found.deviation(A), None);
+}
+
+#[test]
+fn the_wildest_moves_have_a_deviation() {
+    for window in [3, CORRELATION_WINDOW_MAX] {
+        let mut found = Correlations::new(1, window);
+        let mut bars = Bars::new();
+        for at in 0..i64::try_from(2 * window).expect("small") {
+            let close = if at % 2 == 0 { PRICE_SCALE } else { 1_001 * PRICE_SCALE };
+            bars.insert(at, close);
+            found.on_bar(A, Ts(at), Price(close));
+            check_deviation(found.deviation(A), naive_variance(&bars, window));
+        }
+        assert!(found.deviation(A).is_some_and(|found| found.0 > 500 * 1_000_000_000_000_000));
+    }
 }
 
 fn feed(closes: &[(i64, i64)]) -> Correlations {

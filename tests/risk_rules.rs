@@ -1,166 +1,20 @@
 //! Every rule at its limit, where it passes, and one unit above, where it breaks.
 
+#[path = "common/world.rs"]
+mod world;
+
 use trade_engine::code::Code;
-use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
-use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
+use trade_engine::instrument::{Instrument, OpenInterval};
+use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE};
 use trade_engine::order::{Contribution, OrdType, Tif};
-use trade_engine::position::{Account, Position};
 use trade_engine::risk::{
-    Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish, check,
-    size, validate,
+    Candidate, Correlations, InstrumentBook, RULES, Rule, Terms, Wish, size, validate,
 };
-use trade_engine::settings::{CorrelationAction, Count, ExposureBasis, RiskSettings, Sizing};
+use trade_engine::settings::{
+    CorrelationAction, Count, ExposureBasis, LimitKey, RiskSettings, Sizing,
+};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
-
-const ES: InstrumentId = InstrumentId(0);
-const NQ: InstrumentId = InstrumentId(1);
-const OTHER: InstrumentId = InstrumentId(2);
-
-fn price(text: &str) -> Price {
-    text.parse().expect("a price")
-}
-
-fn money(text: &str) -> Money {
-    text.parse().expect("money")
-}
-
-fn ratio(text: &str) -> Ratio {
-    text.parse().expect("a ratio")
-}
-
-/// A small world with an account of 100,000 in which ES is at 4521.25 and everything is allowed.
-#[derive(Clone)]
-struct World {
-    settings: RiskSettings,
-    now: Ts,
-    halted: Option<Code>,
-    account: Account,
-    books: Vec<InstrumentBook>,
-    correlations: Correlations,
-    orders_free: bool,
-    executions_free: bool,
-}
-
-impl World {
-    fn new() -> Self {
-        let contract = |symbol: &str, multiplier: i64, margin: &str| {
-            let mut spec =
-                Instrument::plain(symbol, price("0.25"), PRICE_SCALE, multiplier * PRICE_SCALE);
-            spec.initial_margin = Some(money(margin));
-            InstrumentBook::new(spec)
-        };
-        let mut books = vec![contract("ES", 50, "12650"), contract("NQ", 20, "18700")];
-        books.push(InstrumentBook::new(Instrument::plain(
-            "SHARE",
-            price("0.01"),
-            PRICE_SCALE,
-            PRICE_SCALE,
-        )));
-        books[0].market.price = Some(price("4521.25"));
-        Self {
-            settings: RiskSettings::OFF,
-            now: Ts(0),
-            halted: None,
-            account: Account::new(money("100000")),
-            books,
-            correlations: Correlations::off(),
-            orders_free: true,
-            executions_free: true,
-        }
-    }
-
-    fn with(change: impl FnOnce(&mut RiskSettings)) -> Self {
-        let mut world = Self::new();
-        change(&mut world.settings);
-        world
-    }
-
-    fn view(&self) -> RiskView<'_> {
-        RiskView {
-            settings: &self.settings,
-            now: self.now,
-            halted: self.halted,
-            account: &self.account,
-            books: &self.books,
-            correlations: &self.correlations,
-            orders_free: self.orders_free,
-            executions_free: self.executions_free,
-        }
-    }
-
-    /// Holds so many lots of an instrument, at its mark or at one.
-    fn hold(&mut self, instrument: InstrumentId, qty: i64) {
-        let book = &mut self.books[instrument.index()];
-        let at = book.market.price.unwrap_or(price("1"));
-        let held = Position::held(Qty(qty), at, book.lot_value, book.qty_limit);
-        book.position = held.expect("within bounds");
-    }
-
-    fn work(&mut self, instrument: InstrumentId, side: Side, qty: i64, at: Option<&str>) {
-        let order = Contribution { side, qty: Qty(qty), price: at.map(price), distance: None };
-        self.books[instrument.index()].exposure.add(order).expect("within bounds");
-    }
-
-    fn lose(&mut self, amount: &str) {
-        let change = Money(-money(amount).0);
-        self.account.on_unrealized_change(change).expect("within bounds");
-    }
-
-    fn check(&self, candidate: Candidate) -> Verdict {
-        check(&self.view(), &candidate)
-    }
-
-    /// The order passes every rule.
-    #[track_caller]
-    fn passes(&self, candidate: Candidate) -> Verdict {
-        let verdict = self.check(candidate);
-        assert_eq!(verdict.reason(), None, "{:?}", verdict.broken);
-        verdict
-    }
-
-    /// The order is turned down, for this reason first.
-    #[track_caller]
-    fn refuses(&self, candidate: Candidate, code: Code) -> Verdict {
-        let verdict = self.check(candidate);
-        assert_eq!(verdict.reason(), Some(code), "{:?}", verdict.broken);
-        let codes: Vec<Code> = verdict.broken.iter().map(|finding| finding.code).collect();
-        assert!(codes.is_sorted());
-        verdict
-    }
-}
-
-fn market(instrument: InstrumentId, side: Side, qty: i64) -> Candidate {
-    Candidate {
-        instrument,
-        side,
-        qty: Qty(qty),
-        ord_type: OrdType::Market,
-        price: None,
-        stop_price: None,
-        protect_px: None,
-        reduce_only: false,
-        instead_of: None,
-    }
-}
-
-fn limit(instrument: InstrumentId, side: Side, qty: i64, at: &str) -> Candidate {
-    let price = Some(price(at));
-    Candidate { ord_type: OrdType::Limit, price, ..market(instrument, side, qty) }
-}
-
-fn buy(qty: i64) -> Candidate {
-    market(ES, Side::Buy, qty)
-}
-
-fn sell(qty: i64) -> Candidate {
-    market(ES, Side::Sell, qty)
-}
-
-/// The number and the limit of the first broken rule, as a person reads them.
-fn numbers(verdict: &Verdict) -> (String, String) {
-    let finding = verdict.broken.first().expect("something broke");
-    (finding.number.to_string(), finding.limit.to_string())
-}
+use world::{ES, NQ, OTHER, World, buy, limit, market, money, numbers, price, ratio, sell};
 
 #[test]
 fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
@@ -537,6 +391,31 @@ fn every_rule_says_that_it_ran() {
     let off = World::new().passes(buy(1)).ran;
     let always = [Rule::Halted, Rule::MarketClosed, Rule::Capacity, Rule::Overflow];
     assert_eq!(off, always.iter().map(|rule| rule.bit()).sum::<u32>());
+    // With every limit on, all that measure.
+    let mut world = World::with(|risk| {
+        let limits = &mut risk.limits;
+        for key in LimitKey::ALL {
+            limits.set(*key, Some(Money(1_000 * MONEY_SCALE))).expect("a thousand of each fits");
+        }
+        risk.margin = true;
+        risk.correlation_action = CorrelationAction::Refuse;
+    });
+    world.books[0].spec.min_notional = Some(Money::ZERO);
+    world.books[0].spec.max_notional = Some(money("1000000"));
+    let order = Candidate { reduce_only: true, ..buy(1) };
+    let on = world.check(order).ran;
+    let to_come = [
+        Rule::InstrumentHalted,
+        Rule::NoRate,
+        Rule::ZeroSize,
+        Rule::DuplicateOrder,
+        Rule::OrderRate,
+        Rule::MessageRate,
+        Rule::MaxRepeats,
+        Rule::SelfMatch,
+    ];
+    let ran = Rule::ALL.iter().filter(|rule| !to_come.contains(rule));
+    assert_eq!(on, ran.map(|rule| rule.bit()).sum::<u32>());
     assert_eq!(Rule::ALL.len(), RULES);
     assert_eq!(Rule::ALL.iter().map(|rule| rule.code() as u8).min(), Some(Code::Halted as u8));
     assert_eq!(Rule::Overflow.code(), Code::Overflow);
@@ -651,6 +530,75 @@ fn sizing_by_notional_and_by_margin() {
     assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
     world.lose("1");
     assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+}
+
+/// ES at closes whose returns are +1 %, -1 %, +1 %, -1 %, as near as they can be.
+fn swinging(window: usize) -> Correlations {
+    let mut correlations = Correlations::new(1, window);
+    for (at, close) in ["100", "101", "99.99", "100.9899", "99.980001"].into_iter().enumerate() {
+        correlations.on_bar(ES, Ts(i64::try_from(at).unwrap()), price(close));
+    }
+    correlations
+}
+
+#[test]
+fn sizing_by_volatility() {
+    let mut world = World::with(|risk| {
+        risk.sizing = Sizing::VolatilityTarget;
+        risk.sizing_pct = ratio("0.04");
+    });
+    assert_eq!(sized(&world, wish()), Err(Code::ZeroSize), "no bars");
+    // Two returns, -1 % and +1 %: sqrt(2 / 1) % = 0.0141421356..., up.
+    world.correlations = swinging(3);
+    let deviation = world.correlations.deviation(ES).expect("there are bars");
+    assert_eq!(deviation.to_string(), "0.014142135623731");
+    // 4,000 / (0.014142135623731 x 4,000 x 50) = 1.41..., of which one is whole.
+    assert_eq!(sized(&world, wish()), Ok(1));
+    assert_eq!(sized(&world, Wish { side: Side::Sell, ..wish() }), Ok(1));
+    // Ten lots move 28,284.271247462.
+    let ten = |pct: &str| {
+        let mut world = world.clone();
+        world.settings.sizing_pct = ratio(pct);
+        sized(&world, wish())
+    };
+    assert_eq!(ten("0.282842713"), Ok(10));
+    assert_eq!(ten("0.282842712"), Ok(9));
+    let half = Wish { strength: ratio("0.5"), ..wish() };
+    world.settings.sizing_pct = ratio("0.565685426");
+    assert_eq!(sized(&world, half), Ok(10));
+    world.settings.sizing_pct = ratio("0.565685424");
+    assert_eq!(sized(&world, half), Ok(9));
+    // By the size of the price; without one there is no size, and of nothing there is no end.
+    assert_eq!(sized(&world, Wish { price: Some(price("-4000")), ..half }), Ok(9));
+    assert_eq!(sized(&world, Wish { price: None, ..wish() }), Err(Code::NoMark));
+    assert_eq!(sized(&world, Wish { price: Some(Price(0)), ..wish() }), Err(Code::BadPrice));
+    world.settings.sizing_max_qty = Some(Qty(4));
+    assert_eq!(sized(&world, half), Ok(4));
+    // Fewer bars than the window, and an instrument without any.
+    world.correlations = swinging(6);
+    assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+    world.correlations = swinging(5);
+    assert_eq!(sized(&world, wish()), Ok(4));
+    assert_eq!(sized(&world, Wish { instrument: OTHER, ..wish() }), Err(Code::ZeroSize));
+    world.lose("100000");
+    assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+}
+
+#[test]
+fn a_lot_that_moves_more_than_money_can_be_has_no_size() {
+    let mut world = World::with(|risk| {
+        risk.sizing = Sizing::VolatilityTarget;
+        risk.sizing_pct = Ratio::ONE;
+    });
+    let spec = Instrument::plain("HUGE", price("1"), PRICE_SCALE, 100_000_000 * PRICE_SCALE);
+    world.books[0] = InstrumentBook::new(spec);
+    world.correlations = Correlations::new(1, 3);
+    for (at, close) in [1, 900, 1].into_iter().enumerate() {
+        let opened = Ts(i64::try_from(at).unwrap());
+        world.correlations.on_bar(ES, opened, Price(close * PRICE_SCALE));
+    }
+    let largest = Wish { price: Some(Price(PRICE_MAX)), ..wish() };
+    assert_eq!(sized(&world, largest), Err(Code::ZeroSize));
 }
 
 #[test]

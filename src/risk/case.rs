@@ -1,17 +1,19 @@
-//! One order before the rules: what it and everything around it come to, measured once.
+//! One order before the rules: what it is, whose limits it must keep, and the figures that they ask
+//! for.
 //!
-//! Exposure is the worst case of the order's side: the position, all working orders of that side,
-//! and this one. A position held the other way takes lots away from them, at their average price.
+//! Every figure is a `Result`: one that cannot be had is an error, and the code of the error is the
+//! rule that breaks for it.
 
-use super::exposure::Working;
-use super::view::{Candidate, InstrumentBook, RiskView};
+use super::exposure::{Exposure, Working};
+use super::stake::{Measured, Stake};
+use super::verdict::{Asked, Reading, Reply};
+use super::view::{Candidate, InstrumentBook, Market, RiskView};
 use crate::code::Code;
-use crate::order::Contribution;
-use crate::settings::ExposureBasis;
-use crate::units::{Money, Price, Qty, Side, prorate};
-
-/// A figure; or why there is none: [`Code::NoMark`] or [`Code::Overflow`].
-pub(super) type Measured = Result<Money, Code>;
+use crate::limits::PRICE_SCALE;
+use crate::order::{Contribution, OrdType};
+use crate::settings::{ExposureBasis, Limits, Scope};
+use crate::units::{Money, Price, Side};
+use arrayvec::ArrayVec;
 
 /// What the rules share.
 #[derive(Debug)]
@@ -19,186 +21,271 @@ pub(super) struct Case<'a> {
     pub(super) view: &'a RiskView<'a>,
     pub(super) candidate: &'a Candidate,
     pub(super) book: &'a InstrumentBook,
-    /// The order can only shrink the position, whatever else on its side trades first.
-    pub(super) is_exit: bool,
+    /// Whose limits it must keep.
+    scopes: ArrayVec<(Scope, &'a Limits), { Scope::ALL.len() }>,
     /// The working orders of the order's side, this one among them.
     pub(super) working: Result<Working, Code>,
-    /// What this order is worth. `None`: no limit that is on asks for it.
-    pub(super) order_value: Option<Measured>,
-    /// What `max_position_pct` measures. `None`: off, or an exit.
-    pub(super) position: Option<Measured>,
-    /// Initial margin of the worst case of every instrument. `None`: off, or an exit.
-    pub(super) margin: Option<Measured>,
+    /// The order can only shrink the position, whatever else on its side trades first.
+    pub(super) is_exit: bool,
+    /// A replace that cannot raise the worst case of its side: nothing that was let through grows.
+    pub(super) asks_less: bool,
+    /// The prices of its instrument, or why they are not to be used.
+    market: Result<&'a Market, Code>,
+    /// Gross exposure of the account, that two rules ask for. `None`: nobody does.
+    gross: Option<Measured>,
 }
 
 impl<'a> Case<'a> {
     pub(super) fn new(view: &'a RiskView<'a>, candidate: &'a Candidate) -> Self {
         let book = &view.books[candidate.instrument.index()];
-        let working = working_with(book, candidate);
-        let held = book.position.qty.0 * candidate.side.sign();
-        let fits = |working: &Working| i128::from(working.qty().0) <= -i128::from(held);
-        let is_exit = working.as_ref().is_ok_and(fits);
         let mut case = Self {
             view,
             candidate,
             book,
-            is_exit,
-            working,
-            order_value: None,
-            position: None,
-            margin: None,
+            scopes: view.limits_for(candidate).collect(),
+            working: working_with(book, book.exposure.side(candidate.side), candidate),
+            is_exit: false,
+            asks_less: false,
+            market: Ok(&book.market),
+            gross: None,
         };
-        if book.spec.min_notional.is_some() || book.spec.max_notional.is_some() {
-            case.order_value = Some(case.value_of_order());
+        if matches!(case.age(), Ok(Reply::Beyond(_))) {
+            case.market = Err(Code::StaleMark);
         }
-        if view.settings.limits.max_position_pct.is_some() && !is_exit {
-            case.position = Some(case.position_by(view.settings.exposure_basis));
-        }
-        if view.settings.margin && book.spec.initial_margin.is_some() && !is_exit {
-            case.margin = Some(case.margin_required());
+        let own = case.own_stake(Scope::Account);
+        case.is_exit = own.is_ok_and(|own| own.shrinks(candidate.side));
+        case.asks_less = case.cannot_raise();
+        let limits = &view.settings.limits;
+        let asks_gross = limits.max_gross_exposure.is_some() || limits.max_leverage.is_some();
+        if asks_gross && case.adds() {
+            case.gross = Some(case.sum_of_gross(Scope::Account));
         }
         case
     }
 
-    /// Every figure that was asked for and that the verdict rests on.
-    pub(super) fn measured(&self) -> impl Iterator<Item = Measured> {
-        [self.order_value, self.position, self.margin].into_iter().flatten()
+    /// Whether the order may make more of anything that is held or at work.
+    pub(super) const fn adds(&self) -> bool {
+        !self.is_exit && !self.asks_less
     }
 
-    /// Lots held the order's way; below zero if held the other way.
-    fn held(&self) -> i64 {
-        self.book.position.qty.0 * self.candidate.side.sign()
+    /// Whether it is a replace of an order that counts for as much already, or more.
+    fn cannot_raise(&self) -> bool {
+        let Some(before) = self.candidate.instead_of else { return false };
+        let own = contribution(self.book, self.candidate);
+        let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
+        let farther = self.view.settings.exposure_basis == ExposureBasis::Risk
+            && own.price.is_some()
+            && own.distance > before.distance;
+        own.qty <= before.qty && size(own.price) <= size(before.price) && !farther
+    }
+
+    /// Asks for a figure in every scope that has a limit, and answers with the scope that is broken
+    /// worst or comes nearest to its own; the first of equals. A scope may have nothing to say.
+    pub(super) fn nearest<T>(
+        &self,
+        limit: impl Fn(&Limits) -> Option<T>,
+        measure: impl Fn(Scope, T) -> Result<Option<(Reading, bool)>, Code>,
+    ) -> Asked {
+        let mut nearest: Option<(Reading, bool)> = None;
+        for (scope, limits) in &self.scopes {
+            let Some(limit) = limit(limits) else { continue };
+            let Some((reading, broken)) = measure(*scope, limit)? else { continue };
+            let reading = reading.of(*scope);
+            let is_nearer = nearest.is_none_or(|(than, was_broken)| match (broken, was_broken) {
+                (true, false) => true,
+                (false, true) => false,
+                (true, true) | (false, false) => reading.cmp_tightness(&than).is_gt(),
+            });
+            if is_nearer {
+                nearest = Some((reading, broken));
+            }
+        }
+        Ok(nearest.map_or(Reply::Skipped, |(reading, broken)| Reply::measured(reading, broken)))
+    }
+
+    /// What a scope holds of an instrument, in signed lots, and what it has at work there.
+    fn holding(&self, scope: Scope, index: usize) -> Result<(i64, &'a Exposure), Code> {
+        let book = &self.view.books[index];
+        match scope {
+            Scope::Account | Scope::Instrument => Ok((book.position.qty.0, &book.exposure)),
+            // No books by strategy are kept: a limit on what one holds has no figure to go by.
+            Scope::Strategy => Err(Code::Overflow),
+        }
+    }
+
+    /// What a scope has in the order's instrument, the order included.
+    pub(super) fn own_stake(&self, scope: Scope) -> Result<Stake<'a>, Code> {
+        let (held, exposure) = self.holding(scope, self.candidate.instrument.index())?;
+        let side = self.candidate.side;
+        let mut working = [*exposure.side(Side::Buy), *exposure.side(Side::Sell)];
+        working[side.index()] = match scope {
+            Scope::Account | Scope::Instrument => self.working?,
+            Scope::Strategy => working_with(self.book, exposure.side(side), self.candidate)?,
+        };
+        Ok(Stake { book: self.book, held, working, market: self.market })
+    }
+
+    /// What a scope has in every instrument, the order included: those where there is something.
+    fn stakes(&self, scope: Scope) -> impl Iterator<Item = Result<Stake<'a>, Code>> {
+        let own = self.candidate.instrument.index();
+        let places = match scope {
+            Scope::Account | Scope::Strategy => 0..self.view.books.len(),
+            Scope::Instrument => own..own + 1,
+        };
+        places.filter_map(move |index| {
+            if index == own {
+                return Some(self.own_stake(scope));
+            }
+            let (held, exposure) = match self.holding(scope, index) {
+                Ok((0, exposure)) if exposure.orders() == 0 => return None,
+                Ok(holding) => holding,
+                Err(code) => return Some(Err(code)),
+            };
+            let working = [*exposure.side(Side::Buy), *exposure.side(Side::Sell)];
+            // A closed market's old mark must not stop trading elsewhere.
+            let book = &self.view.books[index];
+            Some(Ok(Stake { book, held, working, market: Ok(&book.market) }))
+        })
+    }
+
+    /// An amount in an instrument's currency, in the account's: the only way from one to the other.
+    fn in_account(&self, _book: &InstrumentBook, amount: Money) -> Measured {
+        Ok(amount)
+    }
+
+    /// The mark of the order's instrument, if it may be used.
+    pub(super) fn mark(&self) -> Result<Price, Code> {
+        self.market?.price.ok_or(Code::NoMark)
     }
 
     /// What a market order of this side counts at.
     fn market_price(&self) -> Result<Price, Code> {
-        self.book.market.price_for(self.candidate.side).ok_or(Code::NoMark)
+        self.market?.price_for(self.candidate.side).ok_or(Code::NoMark)
     }
 
-    /// |price| x lots x lot value of this order alone.
-    fn value_of_order(&self) -> Measured {
+    /// How old the mark is, where that is limited.
+    pub(super) fn age(&self) -> Asked {
+        let Market { price, ts, .. } = self.book.market;
+        let age = i128::from(self.view.now.0) - i128::from(ts.0);
+        self.nearest(
+            |limits| limits.max_mark_age_ms,
+            |_, limit| {
+                price.ok_or(Code::NoMark)?;
+                let reading = Reading::age(age, limit);
+                Ok(Some((reading, reading.is_over())))
+            },
+        )
+    }
+
+    /// |price| x lots x lot value of this order alone, in the instrument's currency.
+    pub(super) fn order_value(&self) -> Measured {
         let own = self.candidate.counted_price();
         let price = own.map_or_else(|| self.market_price(), Ok)?;
-        let value = Money::notional(price, self.candidate.qty, self.book.lot_value);
+        let value = Money::notional(price, self.candidate.order_qty, self.book.lot_value);
         value.map(|value| Money(value.0.abs())).ok_or(Code::Overflow)
     }
 
-    fn position_by(&self, basis: ExposureBasis) -> Measured {
-        match (basis, self.book.spec.initial_margin) {
-            (ExposureBasis::Notional, _) => self.side_value(self.book.lot_value),
-            // The multiplier is ignored; a lot is still a lot.
-            (ExposureBasis::Price, _) => self.side_value(self.book.spec.lot_size),
-            (ExposureBasis::Margin, Some(margin)) => self.side_margin(margin),
-            // What has no margin is paid in full.
-            (ExposureBasis::Margin, None) => self.side_value(self.book.lot_value),
-            (ExposureBasis::Risk, _) => self.side_risk(),
-        }
+    /// The same in the account's currency.
+    pub(super) fn order_notional(&self) -> Measured {
+        self.in_account(self.book, self.order_value()?)
     }
 
-    /// The worst case of the side at its prices; `unit` is what a lot is worth per price, 1e-9.
-    fn side_value(&self, unit: i64) -> Measured {
-        let working = self.working?;
-        let at_market = if working.market_qty.0 == 0 {
-            0
-        } else {
-            product(self.market_price()?, working.market_qty)?
+    /// The distance of the order's farthest price from the mark, as a share of the mark, 1e-9, up:
+    /// above a limit of nine decimals exactly if the share itself is.
+    pub(super) fn distance(&self) -> Result<i128, Code> {
+        let Candidate { ord_type, price, stop_price, .. } = *self.candidate;
+        let prices = match ord_type {
+            OrdType::Market => [Some(self.market_price()?), None],
+            OrdType::Limit => [price, None],
+            OrdType::Stop => [stop_price, None],
+            OrdType::StopLimit => [price, stop_price],
         };
-        let orders = working.priced_value.checked_add(at_market).ok_or(Code::Overflow)?;
-        self.with_position(orders, unit, || self.book.market.price)
+        let mark = self.mark()?;
+        let distances = prices.iter().flatten().map(|price| price.0.abs_diff(mark.0));
+        let farthest = i128::from(distances.max().unwrap_or(0));
+        let whole = i128::from(mark.0).abs();
+        if whole == 0 {
+            // Any distance at all is beyond every share of nothing.
+            return Ok(if farthest == 0 { 0 } else { i128::MAX });
+        }
+        // 2^64 x 1e9 is an i128 by far.
+        Ok((farthest * i128::from(PRICE_SCALE) + whole - 1) / whole)
     }
 
-    /// The worst case of the side, by what is lost if every stop is hit.
-    fn side_risk(&self) -> Measured {
-        let working = self.working?;
-        // An order without a stop may lose anything: there is no price to measure it by.
-        if working.unprotected_qty.0 > 0 {
-            return Err(Code::NoMark);
+    /// What `max_position_pct` measures.
+    pub(super) fn position(&self, own: &Stake<'_>) -> Measured {
+        let (side, spec) = (self.candidate.side, &own.book.spec);
+        let value = match (self.view.settings.exposure_basis, spec.initial_margin) {
+            (ExposureBasis::Notional, _) => own.side_value(side, own.book.lot_value),
+            // The multiplier is ignored; a lot is still a lot.
+            (ExposureBasis::Price, _) => own.side_value(side, spec.lot_size),
+            (ExposureBasis::Margin, Some(margin)) => own.side_margin(side, margin),
+            // What has no margin is paid in full.
+            (ExposureBasis::Margin, None) => own.side_value(side, own.book.lot_value),
+            (ExposureBasis::Risk, _) => own.side_risk(side),
+        };
+        self.in_account(own.book, value?)
+    }
+
+    /// Orders at work in a scope, with this one.
+    pub(super) fn open_orders(&self, scope: Scope) -> Result<u64, Code> {
+        self.stakes(scope).try_fold(0, |sum, stake| Ok(sum + stake?.orders()))
+    }
+
+    /// Sum over the instruments of the larger of the two sides' worst cases.
+    pub(super) fn gross(&self, scope: Scope) -> Measured {
+        match (scope, self.gross) {
+            (Scope::Account, Some(gross)) => gross,
+            (Scope::Account, None) | (Scope::Instrument | Scope::Strategy, _) => {
+                self.sum_of_gross(scope)
+            }
         }
-        self.with_position(working.distance_value, self.book.lot_value, || {
-            self.book.market.price?.distance(self.book.protect_px?)
+    }
+
+    fn sum_of_gross(&self, scope: Scope) -> Measured {
+        self.sum(scope, |stake| stake.gross())
+    }
+
+    /// The worst case of all instruments in the order's direction, each against the others.
+    pub(super) fn net(&self, scope: Scope) -> Measured {
+        self.sum(scope, |stake| stake.net(self.candidate.side)).map(|net| net.max(Money::ZERO))
+    }
+
+    /// Initial margin of the worst case of every instrument that has one.
+    pub(super) fn margin(&self) -> Measured {
+        self.sum(Scope::Account, |stake| {
+            stake.book.spec.initial_margin.map_or(Ok(Money::ZERO), |margin| stake.margin(margin))
         })
     }
 
-    /// Orders (price x lots) and the position (at a price that is asked for only if needed), as
-    /// money.
-    fn with_position(
-        &self,
-        orders: i128,
-        unit: i64,
-        position_price: impl Fn() -> Option<Price>,
-    ) -> Measured {
-        let held = self.held();
-        let money = |value: i128| value.checked_mul(i128::from(unit)).ok_or(Code::Overflow);
-        if held >= 0 {
-            let at_price = if held == 0 {
-                0
-            } else {
-                product(position_price().ok_or(Code::NoMark)?, Qty(held))?
-            };
-            let total = orders.checked_add(at_price).ok_or(Code::Overflow)?;
-            return bounded(money(total)?);
-        }
-        let lots = self.working?.qty().0;
-        let net = (lots + held).max(0);
-        if net == 0 {
-            return Ok(Money::ZERO);
-        }
-        bounded(prorate(money(orders)?, net, lots))
-    }
-
-    /// The worst case of the side in lots, times a lot's margin.
-    fn side_margin(&self, margin: Money) -> Measured {
-        let lots = i128::from(self.working?.qty().0) + i128::from(self.held());
-        bounded(lots.max(0).checked_mul(margin.0).ok_or(Code::Overflow)?)
-    }
-
-    /// Sum over the instruments of max(|position + buys|, |position - sells|) x initial margin.
-    fn margin_required(&self) -> Measured {
-        let mut total = Money::ZERO;
-        for (index, book) in self.view.books.iter().enumerate() {
-            let Some(margin) = book.spec.initial_margin else { continue };
-            let side = |side| i128::from(book.exposure.side(side).qty().0);
-            let (mut buys, mut sells) = (side(Side::Buy), side(Side::Sell));
-            if index == self.candidate.instrument.index() {
-                let with_this = i128::from(self.working?.qty().0);
-                match self.candidate.side {
-                    Side::Buy => buys = with_this,
-                    Side::Sell => sells = with_this,
-                }
-            }
-            let held = i128::from(book.position.qty.0);
-            let lots = (held + buys).abs().max((held - sells).abs());
-            let needed = bounded(lots.checked_mul(margin.0).ok_or(Code::Overflow)?)?;
-            total = total.checked_add(needed).ok_or(Code::Overflow)?;
-        }
-        Ok(total)
+    /// Sum of a figure over the instruments, in the account's currency.
+    fn sum(&self, scope: Scope, figure: impl Fn(&Stake<'_>) -> Measured) -> Measured {
+        self.stakes(scope).try_fold(Money::ZERO, |sum, stake| {
+            let stake = stake?;
+            let value = self.in_account(stake.book, figure(&stake)?)?;
+            sum.checked_add(value).ok_or(Code::Overflow)
+        })
     }
 }
 
-/// The working orders of the candidate's side, with the candidate, without what it stands in for.
-fn working_with(book: &InstrumentBook, candidate: &Candidate) -> Result<Working, Code> {
+/// What the order adds to its side.
+fn contribution(book: &InstrumentBook, candidate: &Candidate) -> Contribution {
     let price = candidate.counted_price();
     let from = price.or_else(|| book.market.price_for(candidate.side));
-    let own = Contribution {
-        side: candidate.side,
-        qty: candidate.qty,
-        price,
-        distance: from.zip(candidate.protect_px).and_then(|(from, stop)| from.distance(stop)),
-    };
-    let mut working = *book.exposure.side(candidate.side);
+    let distance = from.zip(candidate.protect_px).and_then(|(from, stop)| from.distance(stop));
+    Contribution { side: candidate.side, qty: candidate.qty, price, distance }
+}
+
+/// The working orders of the candidate's side, with the candidate, without what it stands in for.
+fn working_with(
+    book: &InstrumentBook,
+    working: &Working,
+    candidate: &Candidate,
+) -> Result<Working, Code> {
+    let mut working = *working;
     if let Some(before) = candidate.instead_of {
         assert!(before.side == candidate.side);
         working = working.without(before).map_err(|_| Code::Overflow)?;
     }
-    working.with(own).map_err(|_| Code::Overflow)
-}
-
-/// |price| x lots.
-fn product(price: Price, qty: Qty) -> Result<i128, Code> {
-    i128::from(price.0).abs().checked_mul(i128::from(qty.0)).ok_or(Code::Overflow)
-}
-
-/// Within what a balance may be.
-fn bounded(value: i128) -> Measured {
-    Money::ZERO.checked_add(Money(value)).ok_or(Code::Overflow)
+    working.with(contribution(book, candidate)).map_err(|_| Code::Overflow)
 }

@@ -1,5 +1,5 @@
-//! How the instruments move together: correlation of bar returns, prepared when a bar closes, so
-//! that an order only looks a number up.
+//! How the instruments move, each and together: deviation and correlation of bar returns, prepared
+//! when a bar closes, so that an order only looks a number up.
 //!
 //! Closes are paired by the time their bars opened: the last `window` bars that both instruments
 //! have, and the returns from one of them to the next, in 1e-9. With n returns x and y,
@@ -12,14 +12,18 @@
 //! `var_y` is not below `cov` squared, compared in 256 bits: it is rounded away from zero, and so
 //! "coefficient > limit" is the same question as "r > limit" for every limit of nine decimals.
 //!
+//! The deviation of one instrument is the square root of var_x / (n (n - 1)), of its own last
+//! `window` bars, in 1e-15 and rounded up.
+//!
 //! No verdict: fewer common bars than the window, a close at or below zero, a return past a
 //! thousandfold, or a price that did not move at all.
 
 use crate::digest::Digest;
 use crate::instrument::InstrumentId;
 use crate::limits::{CORRELATION_WINDOW_MAX, CORRELATION_WINDOW_MIN, PRICE_SCALE};
-use crate::units::{Price, Ratio, Ts, cmp_products};
+use crate::units::{Price, Ratio, Ts, cmp_products, write_decimal};
 use std::cmp::Ordering;
+use std::fmt;
 
 /// Largest return, 1e-9: a thousandfold. With [`CORRELATION_WINDOW_MAX`] returns, cov x 1e9 then
 /// stays in `i128`.
@@ -34,6 +38,50 @@ const _: () = {
 /// No verdict: outside the range of a coefficient.
 const NONE: i64 = i64::MAX;
 
+/// Standard deviation of an instrument's bar returns, in 1e-15, rounded up; above zero. Finer than
+/// the returns: the deviation of a calm market is a small number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Deviation(pub i64);
+
+impl Deviation {
+    /// Decimal digits.
+    pub const DECIMALS: u32 = 15;
+    /// Units of one whole.
+    pub const ONE: i128 = 10_i128.pow(Self::DECIMALS);
+    /// Units of 1e-15 squared in one unit of 1e-9 squared.
+    const FINER: i128 = 10_i128.pow(2 * (Self::DECIMALS - 9));
+
+    /// Of `sums`; `None` where nothing moved, or too little is known.
+    fn of(sums: &Sums) -> Option<Self> {
+        let variance = sums.count * sums.xx - sums.x * sums.x;
+        if variance <= 0 {
+            return None;
+        }
+        // Something moved, so there are two returns at least.
+        let pairs = sums.count * (sums.count - 1);
+        // variance x FINER / pairs, up; split, so that it stays in `i128` on the way.
+        let (whole, rest) = (variance / pairs, variance % pairs);
+        let square = whole * Self::FINER + (rest * Self::FINER + pairs - 1) / pairs;
+        let root = square.isqrt();
+        let root = if root * root < square { root + 1 } else { root };
+        Some(Self(i64::try_from(root).expect("asserted below")))
+    }
+}
+
+impl fmt::Display for Deviation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write_decimal(f, i128::from(self.0), Self::DECIMALS)
+    }
+}
+
+const _: () = {
+    // n (n - 1) is at least half of n^2, and a variance at most (n x RETURN_MAX)^2.
+    let square = 2 * RETURN_MAX * RETURN_MAX;
+    assert!(square < i128::MAX / Deviation::FINER / 2);
+    assert!(2 * RETURN_MAX * (Deviation::ONE / PRICE_SCALE as i128) < i64::MAX as i128);
+};
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct BarClose {
     opened: Ts,
@@ -47,11 +95,13 @@ struct Closes {
     ring: Vec<BarClose>,
     next: usize,
     count: usize,
+    /// Follows from the closes.
+    deviation: Option<Deviation>,
 }
 
 impl Closes {
     fn new(room: usize) -> Self {
-        Self { ring: vec![BarClose::default(); room], next: 0, count: 0 }
+        Self { ring: vec![BarClose::default(); room], next: 0, count: 0, deviation: None }
     }
 
     /// The bar that came `back` bars before the newest.
@@ -122,6 +172,8 @@ impl Correlations {
         if !closes.push(BarClose { opened, close }) {
             return;
         }
+        let alone = self.sums(&self.closes[own], &self.closes[own]);
+        self.closes[own].deviation = alone.as_ref().and_then(Deviation::of);
         for other in 0..self.closes.len() {
             if other == own {
                 continue;
@@ -141,6 +193,12 @@ impl Correlations {
         }
         let coefficient = self.coefficients[place(one, other)];
         (coefficient != NONE).then_some(Ratio(coefficient))
+    }
+
+    /// The standard deviation of an instrument's returns over the last `window` closes. `None`: too
+    /// few, or they did not move.
+    pub fn deviation(&self, instrument: InstrumentId) -> Option<Deviation> {
+        self.closes.get(instrument.index())?.deviation
     }
 
     /// Folds in what can change.

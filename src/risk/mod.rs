@@ -6,11 +6,12 @@ pub mod correlation;
 pub mod exposure;
 pub mod rules;
 pub mod sizing;
+mod stake;
 pub mod validate;
 pub mod verdict;
 pub mod view;
 
-pub use correlation::Correlations;
+pub use correlation::{Correlations, Deviation};
 pub use exposure::Exposure;
 pub use rules::{check, outcomes};
 pub use sizing::{Wish, size};

@@ -1,5 +1,6 @@
 //! From a signal to a quantity.
 
+use super::correlation::Deviation;
 use super::view::RiskView;
 use crate::code::Code;
 use crate::instrument::InstrumentId;
@@ -30,13 +31,18 @@ pub struct Wish {
 /// - `percent_margin`: equity x `sizing_pct` x strength / initial margin;
 /// - `fixed_risk`: equity x `sizing_pct` / (|price - stop| x lot value), strength not counted: the
 ///   stop says what is at risk;
+/// - `volatility_target`: equity x `sizing_pct` x strength / (deviation x |price| x lot value), the
+///   deviation of the instrument's bar returns (see [`super::correlation`]): what one bar typically
+///   makes or loses is that share of equity, whatever is traded (R. Carver, Systematic Trading,
+///   2015, "Volatility targeting" and "Position sizing");
 /// - `exact`: the wish's own quantity, which no other way of sizing looks at.
 ///
 /// # Errors
 /// - [`Code::BadQty`]: exact, and no quantity above zero;
 /// - [`Code::BadPrice`]: a price of zero, no stop, or a stop that is not on the losing side;
 /// - [`Code::NoMark`]: no price;
-/// - [`Code::ZeroSize`]: less than one lot, or the instrument has no margin to size by;
+/// - [`Code::ZeroSize`]: less than one lot, or the instrument has no margin to size by, or fewer
+///   bars than the window, or bars that did not move;
 /// - [`Code::Overflow`]: a figure out of range.
 pub fn size(view: &RiskView<'_>, wish: &Wish) -> Result<Qty, Code> {
     let book = &view.books[wish.instrument.index()];
@@ -65,7 +71,14 @@ pub fn size(view: &RiskView<'_>, wish: &Wish) -> Result<Qty, Code> {
             }
             whole_lots(budget(view, Ratio::ONE)?, per_lot(loss, book.lot_value)?)
         }
-        Sizing::VolatilityTarget => return Err(Code::ZeroSize),
+        Sizing::VolatilityTarget => {
+            let price = wish.price.ok_or(Code::NoMark)?;
+            let per_lot = per_lot(price.0, book.lot_value)?;
+            let deviation = view.correlations.deviation(wish.instrument).ok_or(Code::ZeroSize)?;
+            // What no budget can hold is less than one lot of any.
+            let moved = typical_move(per_lot, deviation).ok_or(Code::ZeroSize)?;
+            whole_lots(budget(view, strength)?, moved)
+        }
     };
     let most = view.settings.sizing_max_qty.map_or(i128::MAX, |most| i128::from(most.0));
     let lots = lots.min(most);
@@ -94,6 +107,14 @@ fn budget(view: &RiskView<'_>, strength: Ratio) -> Result<Money, Code> {
 fn per_lot(price: i64, lot_value: i64) -> Result<i128, Code> {
     let value = i128::from(price).abs() * i128::from(lot_value);
     if value > 0 { Ok(value) } else { Err(Code::BadPrice) }
+}
+
+/// value x deviation, up to the next 1e-18; above zero. `None` past the end of `i128`.
+fn typical_move(value: i128, deviation: Deviation) -> Option<i128> {
+    let (one, deviation) = (Deviation::ONE, i128::from(deviation.0));
+    // Split, so that a large value times a small deviation does not overflow on the way.
+    let (whole, rest) = (value / one, value % one);
+    whole.checked_mul(deviation)?.checked_add((rest * deviation + one - 1) / one)
 }
 
 fn whole_lots(budget: Money, per_lot: i128) -> i128 {

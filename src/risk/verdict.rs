@@ -4,7 +4,8 @@ use crate::code::Code;
 use crate::codec::Measure;
 use crate::instrument::InstrumentId;
 use crate::limits::{CORRELATION_WARNINGS_MAX, MONEY_SCALE, PRICE_SCALE};
-use crate::units::{Money, Ratio, cmp_products};
+use crate::settings::{Count, Millis, Scope};
+use crate::units::{Money, Ratio, Units, cmp_products};
 use arrayvec::ArrayVec;
 use std::cmp::Ordering;
 
@@ -103,6 +104,16 @@ pub struct Finding {
     pub number: Measure,
     /// What it may be.
     pub limit: Measure,
+    /// Whose limit it is: of several, the one that is broken worst or comes nearest.
+    pub scope: Scope,
+}
+
+impl Finding {
+    /// Of a rule that answers yes or no.
+    fn plain(rule: Rule) -> Self {
+        let nothing = Measure::default();
+        Self { code: rule.code(), number: nothing, limit: nothing, scope: Scope::Account }
+    }
 }
 
 /// A measured figure and its limit in their own unit. It becomes a [`Finding`] only if somebody is
@@ -112,37 +123,68 @@ pub(super) struct Reading {
     number: i128,
     limit: i128,
     unit: Unit,
+    scope: Scope,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     /// 1e-18.
     Money,
-    /// 1e-9.
-    Ratio,
+    /// 1e-9: a share, a quantity, milliseconds.
+    Nano,
     /// 1.
     Count,
 }
 
 impl Reading {
+    const fn new(number: i128, limit: i128, unit: Unit) -> Self {
+        Self { number, limit, unit, scope: Scope::Account }
+    }
+
     /// Money against money.
-    pub(super) fn money(number: Money, limit: Money) -> Self {
-        Self { number: number.0, limit: limit.0, unit: Unit::Money }
+    pub(super) const fn money(number: Money, limit: Money) -> Self {
+        Self::new(number.0, limit.0, Unit::Money)
     }
 
     /// A count of something whole.
-    pub(super) fn count(number: i128, limit: i128) -> Self {
-        Self { number, limit, unit: Unit::Count }
+    pub(super) fn count(number: i128, limit: Count) -> Self {
+        Self::new(number, i128::from(limit.0), Unit::Count)
     }
 
     /// A fraction.
     pub(super) fn ratio(number: Ratio, limit: Ratio) -> Self {
-        Self { number: i128::from(number.0), limit: i128::from(limit.0), unit: Unit::Ratio }
+        Self::share(i128::from(number.0), limit)
+    }
+
+    /// A fraction in 1e-9 that may be past what a [`Ratio`] holds.
+    pub(super) fn share(number: i128, limit: Ratio) -> Self {
+        Self::new(number, i128::from(limit.0), Unit::Nano)
+    }
+
+    /// A quantity in 1e-9 of the underlying's unit.
+    pub(super) fn units(number: i128, limit: Units) -> Self {
+        Self::new(number, i128::from(limit.0), Unit::Nano)
+    }
+
+    /// Nanoseconds against milliseconds; shown as milliseconds.
+    pub(super) fn age(nanos: i128, limit: Millis) -> Self {
+        // A millionth of a millisecond is a thousand of its 1e-9.
+        Self::new(nanos * 1_000, i128::from(limit.nanos()) * 1_000, Unit::Nano)
+    }
+
+    /// As another scope's limit.
+    pub(super) const fn of(self, scope: Scope) -> Self {
+        Self { scope, ..self }
+    }
+
+    /// Whether the number is greater than the limit, both as they are here.
+    pub(super) const fn is_over(&self) -> bool {
+        self.number > self.limit
     }
 
     /// By number / limit. A number at or below zero is infinitely far from its limit, a limit at or
     /// below zero is infinitely near.
-    fn cmp_tightness(&self, other: &Self) -> Ordering {
+    pub(super) fn cmp_tightness(&self, other: &Self) -> Ordering {
         let (number, limit) = (self.number.max(0), self.limit.max(0));
         let (others, bound) = (other.number.max(0), other.limit.max(0));
         if number == 0 || others == 0 {
@@ -155,13 +197,14 @@ impl Reading {
     fn finding(&self, rule: Rule) -> Finding {
         let measure = |value: i128| match self.unit {
             Unit::Money => Measure::new(Money(value).rounded()),
-            Unit::Ratio => Measure::new(value),
+            Unit::Nano => Measure::new(value),
             // Cut before it is scaled: whatever is larger is cut by the measure anyway.
             Unit::Count => {
                 Measure::new(value.clamp(-MONEY_SCALE, MONEY_SCALE) * i128::from(PRICE_SCALE))
             }
         };
-        Finding { code: rule.code(), number: measure(self.number), limit: measure(self.limit) }
+        let (number, limit) = (measure(self.number), measure(self.limit));
+        Finding { code: rule.code(), number, limit, scope: self.scope }
     }
 }
 
@@ -222,6 +265,10 @@ pub(super) enum Reply {
     Broken,
 }
 
+/// What a rule says; or the code of the figure that it needs and cannot have, which breaks the rule
+/// of that code in its place.
+pub(super) type Asked = Result<Reply, Code>;
+
 impl Reply {
     /// As a person is shown it.
     pub(super) fn outcome(self, rule: Rule) -> Outcome {
@@ -230,7 +277,7 @@ impl Reply {
             Self::Passed => Outcome::Passed,
             Self::Within(reading) => Outcome::Within(reading.finding(rule)),
             Self::Beyond(reading) => Outcome::Broken(reading.finding(rule)),
-            Self::Broken => Outcome::Broken(Reading::count(0, 0).finding(rule)),
+            Self::Broken => Outcome::Broken(Finding::plain(rule)),
         }
     }
 
@@ -265,7 +312,7 @@ impl Tally {
             Reply::Skipped | Reply::Passed => (None, None),
             Reply::Within(reading) => (Some(reading), None),
             Reply::Beyond(reading) => (Some(reading), Some(reading.finding(rule))),
-            Reply::Broken => (None, Some(Reading::count(0, 0).finding(rule))),
+            Reply::Broken => (None, Some(Finding::plain(rule))),
         };
         verdict.broken.extend(broken);
         let Some(reading) = reading else { return };

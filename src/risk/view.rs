@@ -7,7 +7,7 @@ use crate::digest::Digest;
 use crate::instrument::{Instrument, InstrumentId};
 use crate::order::{Contribution, OrdType};
 use crate::position::{Account, Position};
-use crate::settings::RiskSettings;
+use crate::settings::{Limits, RiskSettings, Scope};
 use crate::units::{Money, Price, Qty, Side, Ts};
 
 /// The last known prices of an instrument.
@@ -108,10 +108,16 @@ impl InstrumentBook {
 pub struct Candidate {
     /// What it trades; must be in the table.
     pub instrument: InstrumentId,
+    /// The number of the strategy that it is attributed to; 0 is nobody.
+    pub strategy: u16,
     /// Buy or sell.
     pub side: Side,
-    /// Lots that may trade: for a replace, the new total less what has traded.
+    /// Lots that may trade: for a replace, the new total less what has traded, or what the old one
+    /// has left if that is more.
     pub qty: Qty,
+    /// FIX `OrderQty(38)`, lots: the total, for a replace the new one. What the size of one order
+    /// is measured by.
+    pub order_qty: Qty,
     /// Market, limit, stop, stop-limit.
     pub ord_type: OrdType,
     /// Limit price.
@@ -156,4 +162,22 @@ pub struct RiskView<'a> {
     pub orders_free: bool,
     /// Whether executions can be told from repeated ones beyond the reserve.
     pub executions_free: bool,
+}
+
+impl<'a> RiskView<'a> {
+    /// The limits that an order must keep: the account's, and those that its instrument and its
+    /// strategy have of their own.
+    pub fn limits_for(
+        &self,
+        candidate: &Candidate,
+    ) -> impl Iterator<Item = (Scope, &'a Limits)> + use<'a> {
+        let settings = self.settings;
+        let strategy = usize::from(candidate.strategy).checked_sub(1);
+        let found = [
+            (Scope::Account, Some(&settings.limits)),
+            (Scope::Instrument, settings.symbols.get(candidate.instrument.index())),
+            (Scope::Strategy, strategy.and_then(|index| settings.strategies.get(index))),
+        ];
+        found.into_iter().filter_map(|(scope, limits)| Some((scope, limits?)))
+    }
 }

@@ -13,8 +13,8 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, Slot, layout};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::settings::{
-    AccountSettings, Capacity, CostMethod, Count, ExposureBasis, Limits, RiskSettings, Settings,
-    Sizing,
+    AccountSettings, Capacity, CostMethod, Count, ExposureBasis, Limits, Millis, RiskSettings,
+    Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 use trade_engine_tools::names::Names;
@@ -678,6 +678,65 @@ fn explain_tells_everything() {
     order("3-99", &["no input made this order", "ANOMALY UNKNOWN_ORDER"]);
 }
 
+#[test]
+fn explain_measures_every_limit_again() {
+    let mut settings = settings();
+    settings.risk.exposure_basis = ExposureBasis::Notional;
+    settings.risk.limits = Limits {
+        max_mark_age_ms: Some(Millis(1_000)),
+        price_collar_pct: Some(Ratio(100_000_000)),
+        max_order_qty: Some("3".parse().unwrap()),
+        max_order_notional: Some(money("500000")),
+        max_open_orders: Some(Count(5)),
+        max_gross_exposure: Some(money("2000000")),
+        max_net_exposure: Some(money("1000000")),
+        max_leverage: Some(Ratio(20 * Ratio::ONE.0)),
+        ..Limits::OFF
+    };
+    let two = Some("2".parse().unwrap());
+    let share = Some(Ratio(2_500_000_000));
+    settings.risk.symbols =
+        vec![Limits { max_order_qty: two, max_position_pct: share, ..Limits::OFF }];
+    let mut script = Script::new(settings);
+    script.mark(ES, "4500");
+    script.limit("first", Side::Sell, 1, "4600");
+    script.limit("wide", Side::Buy, 3, "3900");
+    let log = script.stop();
+    let told = check_output(&["explain", path(&log), "--order", "wide"], &["REJECTED by us"]);
+    let rules = rule_lines(&told);
+    let row = |name: &str, words: &[&str], note: &str| {
+        let line = rule(&rules, name).join(" ");
+        assert_eq!(line, format!("{name} {} {note}", words.join(" ")));
+    };
+    // Four inputs of a millisecond after the mark: a name, an order, a name, the order.
+    row("STALE_MARK", &["passed", "4", "1000"], "ms, age of the mark");
+    row("PRICE_COLLAR", &["BROKEN", "0.133333334", "0.1"], {
+        "of the mark 4500, distance of the farthest price"
+    });
+    row(
+        "MAX_ORDER_QTY",
+        &["BROKEN", "3", "2"],
+        "ES, quantity of the order; the instrument's limit",
+    );
+    row("MAX_ORDER_NOTIONAL", &["BROKEN", "585000", "500000"], "USD, value of the order");
+    row("MAX_OPEN_ORDERS", &["passed", "2", "5"], "orders at work, with this one");
+    row("MAX_POSITION_PCT", &["BROKEN", "585000", "250000"], {
+        "USD, worst case of the side by notional; limit 2.5 of equity; the instrument's limit"
+    });
+    row("MAX_GROSS_EXPOSURE", &["passed", "585000", "2000000"], {
+        "USD, worst cases of the instruments, added up"
+    });
+    row("MAX_NET_EXPOSURE", &["passed", "585000", "1000000"], {
+        "USD, worst case of the instruments, one against the other"
+    });
+    row("MAX_LEVERAGE", &["passed", "585000", "2000000"], {
+        "USD, worst cases of the instruments, added up; limit 20 times equity"
+    });
+    row("NO_RATE", &["not", "asked"], "no amount had to be converted");
+    assert_eq!(rule(&rules, "MAX_POSITIONS")[1..], ["off"]);
+    assert!(!told.contains("is another than the rules give now"));
+}
+
 /// The lines of the rules' table, as words.
 fn rule_lines(told: &str) -> Vec<Vec<&str>> {
     let names = trade_engine::risk::Rule::ALL.iter().map(|rule| rule.code().name());
@@ -689,11 +748,20 @@ fn rule_lines(told: &str) -> Vec<Vec<&str>> {
         "HALTED",
         "MARKET_CLOSED",
         "NO_MARK",
+        "STALE_MARK",
+        "NO_RATE",
         "REDUCE_ONLY",
+        "PRICE_COLLAR",
+        "MAX_ORDER_QTY",
+        "MAX_ORDER_NOTIONAL",
         "MIN_NOTIONAL",
         "MAX_NOTIONAL",
+        "MAX_OPEN_ORDERS",
         "MAX_POSITIONS",
         "MAX_POSITION_PCT",
+        "MAX_GROSS_EXPOSURE",
+        "MAX_NET_EXPOSURE",
+        "MAX_LEVERAGE",
         "INSUFFICIENT_MARGIN",
         "MAX_CORRELATION",
         "MAX_DAILY_LOSS",

@@ -236,8 +236,10 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
     }
     let candidate = Candidate {
         instrument: draft.instrument,
+        strategy: draft.strategy,
         side: draft.side,
         qty,
+        order_qty: qty,
         ord_type: draft.ord_type,
         price: draft.price,
         stop_price: draft.stop_price,
@@ -261,7 +263,7 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
         limit,
     });
     for finding in &verdict.broken {
-        let risk::Finding { code: rule, number, limit } = *finding;
+        let risk::Finding { code: rule, number, limit, scope: _ } = *finding;
         turn.emit(Event::Broken { order: draft.id, rule, number, limit });
     }
     for warning in &verdict.warnings {

@@ -112,7 +112,7 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
     });
 }
 
-/// A replace is checked like a new order, for what it adds to what is open already.
+/// A replace is checked like a new order that stands in for what is open already.
 fn check(
     turn: &Turn<'_, impl Output>,
     order: &Order,
@@ -132,16 +132,13 @@ fn check(
     risk::validate(state.book(order.instrument), state.ts(), &terms)?;
     let open = (after.qty.0 - order.cum_qty.0).max(0);
     let counted = order.contribution();
-    let asked = if order.ord_type.has_limit() { after.price } else { after.stop_price };
-    let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
-    if open <= counted.qty.0 && size(asked) <= size(counted.price) {
-        // It cannot raise the worst case: nothing that risk has let through grows.
-        return Ok(());
-    }
     let candidate = Candidate {
         instrument: order.instrument,
+        strategy: order.strategy,
         side: order.side,
+        // Until the venue answers, the old terms may hold: what it asks for less is not free yet.
         qty: Qty(open.max(counted.qty.0)),
+        order_qty: after.qty,
         ord_type: order.ord_type,
         price: after.price,
         stop_price: after.stop_price,

@@ -8,8 +8,12 @@ use trade_engine::code::Code;
 use trade_engine::engine::State;
 use trade_engine::input::{Input, SignalSide};
 use trade_engine::order::{Flags, Order, OrderState};
-use trade_engine::risk::{self, Candidate, InstrumentBook, Outcome, Rule, Terms, Verdict, Wish};
-use trade_engine::settings::{CorrelationAction, ExposureBasis, RiskSettings, Sizing};
+use trade_engine::risk::{
+    self, Candidate, InstrumentBook, Outcome, RiskView, Rule, Terms, Verdict, Wish,
+};
+use trade_engine::settings::{
+    CorrelationAction, ExposureBasis, LimitKey, Limits, RiskSettings, Scope, Sizing,
+};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side};
 
 /// How a signal became a quantity, on the state before its order. `None` for what was not sized.
@@ -75,7 +79,15 @@ fn arithmetic(state: &State, book: &InstrumentBook, wish: &Wish) -> String {
             let margin = margin.as_deref().unwrap_or("none");
             format!("percent_margin: {share} x strength {strength} / initial margin {margin}")
         }
-        Sizing::VolatilityTarget => format!("volatility_target: {share} x strength {strength}"),
+        Sizing::VolatilityTarget => {
+            let deviation = state.risk_view().correlations.deviation(wish.instrument);
+            let deviation = deviation.map_or_else(|| "none".to_owned(), |found| found.to_string());
+            format!(
+                "volatility_target: {share} x strength {strength} / (deviation {deviation} of the \
+                 last {} closes x price {price} x lot value {lot_value})",
+                settings.correlation_window
+            )
+        }
         Sizing::FixedRisk => format!(
             "fixed_risk: {share} / (distance of price {price} to stop {stop} x lot value \
              {lot_value})"
@@ -83,13 +95,16 @@ fn arithmetic(state: &State, book: &InstrumentBook, wish: &Wish) -> String {
     }
 }
 
-/// The order as risk judged it: one that sizing gave no quantity, as the smallest that there could be.
+/// The order as risk judged it: one that sizing gave no quantity, as the smallest there can be.
 fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
     let least = book.spec.min_qty.unwrap_or(Qty(1));
+    let qty = if is_unsized(order) { least } else { order.order_qty };
     Candidate {
         instrument: order.instrument,
+        strategy: order.strategy,
         side: order.side,
-        qty: if is_unsized(order) { least } else { order.order_qty },
+        qty,
+        order_qty: qty,
         ord_type: order.ord_type,
         price: order.price,
         stop_price: order.stop_price,
@@ -142,7 +157,8 @@ pub(super) fn tell(
     let outcomes: Vec<(Rule, Outcome)> = risk::outcomes(&view, &candidate).collect();
     // A figure that could not be had breaks one of these, and the rule that needs it cannot run.
     let lacks_figure = outcomes.iter().any(|(rule, outcome)| {
-        matches!(rule, Rule::NoMark | Rule::Overflow) && matches!(outcome, Outcome::Broken(_))
+        let reasons = [Rule::NoMark, Rule::StaleMark, Rule::NoRate, Rule::Overflow];
+        reasons.contains(rule) && matches!(outcome, Outcome::Broken(_))
     });
     let why = if lacks_figure {
         "its figure cannot be had"
@@ -151,31 +167,39 @@ pub(super) fn tell(
     };
     for (rule, outcome) in outcomes {
         let note = match (outcome, rule) {
+            (Outcome::Skipped, _) if is_off(&view, book, &candidate, rule) => {
+                table.row(&[&format!("  {}", rule.code()), "off", "", "", ""]);
+                continue;
+            }
             (Outcome::Skipped, Rule::NoMark) => "no limit asks for a price here".to_owned(),
+            (Outcome::Skipped, Rule::NoRate) => "no amount had to be converted".to_owned(),
             (Outcome::Skipped, Rule::ReduceOnly) => "the order is not reduce-only".to_owned(),
             (Outcome::Skipped, _) => why.to_owned(),
-            (Outcome::Passed | Outcome::Within(_) | Outcome::Broken(_), _) => {
-                note(state, book, rule)
+            (Outcome::Passed, _) => note(state, book, rule, &view.settings.limits),
+            (Outcome::Within(found) | Outcome::Broken(found), _) => {
+                let mut scopes = view.limits_for(&candidate);
+                let own = scopes.find(|(scope, _)| *scope == found.scope);
+                let limits = own.map_or(&view.settings.limits, |(_, limits)| limits);
+                with_scope(note(state, book, rule, limits), found.scope)
             }
         };
-        row(&mut table, &state.settings().risk, book, (rule, outcome), &note);
+        row(&mut table, (rule, outcome), &note);
     }
     table.write(out)?;
     Ok(Some(risk::check(&view, &candidate)))
 }
 
-fn row(
-    table: &mut Table,
-    settings: &RiskSettings,
-    book: &InstrumentBook,
-    (rule, outcome): (Rule, Outcome),
-    note: &str,
-) {
+/// Says whose limit it is, where it is not the account's.
+fn with_scope(note: String, scope: Scope) -> String {
+    match scope {
+        Scope::Account => note,
+        Scope::Instrument | Scope::Strategy => format!("{note}; the {}'s limit", scope.name()),
+    }
+}
+
+fn row(table: &mut Table, (rule, outcome): (Rule, Outcome), note: &str) {
     let name = format!("  {}", rule.code());
     match outcome {
-        Outcome::Skipped if is_off(settings, book, rule) => {
-            table.row(&[&name, "off", "", "", ""]);
-        }
         Outcome::Skipped => table.row(&[&name, "not asked", "", "", note]),
         Outcome::Passed => table.row(&[&name, "passed", "", "", note]),
         Outcome::Within(found) => {
@@ -226,57 +250,77 @@ const fn is_measured(rule: Rule) -> bool {
     }
 }
 
-/// Whether a rule did not run because it is switched off.
-const fn is_off(settings: &RiskSettings, book: &InstrumentBook, rule: Rule) -> bool {
+/// Whether a rule did not run because it is switched off, for this order.
+fn is_off(view: &RiskView<'_>, book: &InstrumentBook, candidate: &Candidate, rule: Rule) -> bool {
+    let off =
+        |key: LimitKey| view.limits_for(candidate).all(|(_, limits)| limits.get(key).is_none());
     match rule {
+        Rule::StaleMark => off(LimitKey::MaxMarkAgeMs),
+        Rule::PriceCollar => off(LimitKey::PriceCollarPct),
+        Rule::MaxOrderQty => off(LimitKey::MaxOrderQty),
+        Rule::MaxOrderNotional => off(LimitKey::MaxOrderNotional),
         Rule::MinNotional => book.spec.min_notional.is_none(),
         Rule::MaxNotional => book.spec.max_notional.is_none(),
-        Rule::MaxPositions => settings.limits.max_positions.is_none(),
-        Rule::MaxPositionPct => settings.limits.max_position_pct.is_none(),
-        Rule::InsufficientMargin => !settings.margin || book.spec.initial_margin.is_none(),
-        Rule::MaxCorrelation => settings.limits.max_correlation.is_none(),
-        Rule::MaxDailyLoss => settings.limits.max_daily_loss_pct.is_none(),
-        Rule::MaxDrawdown => settings.limits.max_drawdown_pct.is_none(),
+        Rule::MaxOpenOrders => off(LimitKey::MaxOpenOrders),
+        Rule::MaxPositions => off(LimitKey::MaxPositions),
+        Rule::MaxPositionPct => off(LimitKey::MaxPositionPct),
+        Rule::MaxGrossExposure => off(LimitKey::MaxGrossExposure),
+        Rule::MaxNetExposure => off(LimitKey::MaxNetExposure),
+        Rule::MaxLeverage => off(LimitKey::MaxLeverage),
+        Rule::InsufficientMargin => !view.settings.margin || book.spec.initial_margin.is_none(),
+        Rule::MaxCorrelation => off(LimitKey::MaxCorrelation),
+        Rule::MaxDailyLoss => off(LimitKey::MaxDailyLossPct),
+        Rule::MaxDrawdown => off(LimitKey::MaxDrawdownPct),
         Rule::Halted
         | Rule::MarketClosed
         | Rule::NoMark
+        | Rule::NoRate
         | Rule::ReduceOnly
         | Rule::Capacity
         | Rule::Overflow => false,
         Rule::InstrumentHalted
-        | Rule::StaleMark
-        | Rule::NoRate
         | Rule::ZeroSize
         | Rule::DuplicateOrder
         | Rule::OrderRate
         | Rule::MessageRate
         | Rule::MaxRepeats
-        | Rule::SelfMatch
-        | Rule::PriceCollar
-        | Rule::MaxOrderQty
-        | Rule::MaxOrderNotional
-        | Rule::MaxOpenOrders
-        | Rule::MaxGrossExposure
-        | Rule::MaxNetExposure
-        | Rule::MaxLeverage => true,
+        | Rule::SelfMatch => true,
     }
 }
 
-/// What the numbers are.
-fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
+/// What the numbers are; `limits` are those of the scope that they are about.
+fn note(state: &State, book: &InstrumentBook, rule: Rule, limits: &Limits) -> String {
     let settings = &state.settings().risk;
     let currency = &state.settings().account.currency;
     let pct = |pct: Option<Ratio>| pct.unwrap_or(Ratio(0));
+    let own = clean(&book.spec.currency);
     let notes = [
-        (Rule::MinNotional, format!("{currency}, value of the order, at least")),
-        (Rule::MaxNotional, format!("{currency}, value of the order")),
+        (Rule::StaleMark, "ms, age of the mark".to_owned()),
+        (Rule::PriceCollar, collar(book)),
+        (Rule::MaxOrderQty, format!("{}, quantity of the order", clean(&book.spec.symbol))),
+        (Rule::MaxOrderNotional, format!("{currency}, value of the order")),
+        (Rule::MaxOpenOrders, "orders at work, with this one".to_owned()),
+        (Rule::MaxGrossExposure, format!("{currency}, worst cases of the instruments, added up")),
+        (
+            Rule::MaxNetExposure,
+            format!("{currency}, worst case of the instruments, one against the other"),
+        ),
+        (
+            Rule::MaxLeverage,
+            format!(
+                "{currency}, worst cases of the instruments, added up; limit {} times equity",
+                pct(limits.max_leverage)
+            ),
+        ),
+        (Rule::MinNotional, format!("{own}, value of the order, at least")),
+        (Rule::MaxNotional, format!("{own}, value of the order")),
         (Rule::MaxPositions, "instruments held or working, with this one".to_owned()),
         (
             Rule::MaxPositionPct,
             format!(
                 "{currency}, worst case of the side by {}; limit {} of equity",
                 basis(settings.exposure_basis),
-                pct(settings.limits.max_position_pct)
+                pct(limits.max_position_pct)
             ),
         ),
         (Rule::InsufficientMargin, format!("{currency}, initial margin of all; limit equity")),
@@ -285,20 +329,25 @@ fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
             Rule::MaxDailyLoss,
             format!(
                 "{currency}, lost today; limit {} of equity at day start",
-                pct(settings.limits.max_daily_loss_pct)
+                pct(limits.max_daily_loss_pct)
             ),
         ),
         (
             Rule::MaxDrawdown,
             format!(
                 "{currency}, below the highest equity; limit {} of it",
-                pct(settings.limits.max_drawdown_pct)
+                pct(limits.max_drawdown_pct)
             ),
         ),
         (Rule::MarketClosed, sessions(state, book)),
         (Rule::Halted, halt(state)),
     ];
     notes.into_iter().find_map(|(of, note)| (of == rule).then_some(note)).unwrap_or_default()
+}
+
+fn collar(book: &InstrumentBook) -> String {
+    let mark = book.market.price.map_or_else(|| "none".to_owned(), |mark| mark.to_string());
+    format!("of the mark {mark}, distance of the farthest price")
 }
 
 fn halt(state: &State) -> String {
