@@ -6,10 +6,12 @@ use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
 use trade_engine::order::{Contribution, OrdType, Tif};
 use trade_engine::position::{Account, Position};
 use trade_engine::risk::{
-    Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish, check,
-    size, validate,
+    Candidate, Controls, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish,
+    check, size, validate,
 };
-use trade_engine::settings::{CorrelationAction, Count, ExposureBasis, RiskSettings, Sizing};
+use trade_engine::settings::{
+    Capacity, CorrelationAction, Count, ExposureBasis, RiskSettings, Sizing,
+};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 const ES: InstrumentId = InstrumentId(0);
@@ -37,6 +39,7 @@ struct World {
     account: Account,
     books: Vec<InstrumentBook>,
     correlations: Correlations,
+    controls: Controls,
     orders_free: bool,
     executions_free: bool,
 }
@@ -64,6 +67,7 @@ impl World {
             account: Account::new(money("100000")),
             books,
             correlations: Correlations::off(),
+            controls: Controls::new(&RiskSettings::OFF, &Capacity::default(), 3, 1),
             orders_free: true,
             executions_free: true,
         }
@@ -83,6 +87,7 @@ impl World {
             account: &self.account,
             books: &self.books,
             correlations: &self.correlations,
+            controls: &self.controls,
             orders_free: self.orders_free,
             executions_free: self.executions_free,
         }
@@ -132,6 +137,7 @@ impl World {
 fn market(instrument: InstrumentId, side: Side, qty: i64) -> Candidate {
     Candidate {
         instrument,
+        strategy: 0,
         side,
         qty: Qty(qty),
         ord_type: OrdType::Market,
@@ -139,6 +145,8 @@ fn market(instrument: InstrumentId, side: Side, qty: i64) -> Candidate {
         stop_price: None,
         protect_px: None,
         reduce_only: false,
+        is_own: false,
+        is_triggered: false,
         instead_of: None,
     }
 }
@@ -535,7 +543,8 @@ fn the_tightest_rule_is_the_nearest_to_its_limit() {
 #[test]
 fn every_rule_says_that_it_ran() {
     let off = World::new().passes(buy(1)).ran;
-    let always = [Rule::Halted, Rule::MarketClosed, Rule::Capacity, Rule::Overflow];
+    let always =
+        [Rule::Halted, Rule::InstrumentHalted, Rule::MarketClosed, Rule::Capacity, Rule::Overflow];
     assert_eq!(off, always.iter().map(|rule| rule.bit()).sum::<u32>());
     assert_eq!(Rule::ALL.len(), RULES);
     assert_eq!(Rule::ALL.iter().map(|rule| rule.code() as u8).min(), Some(Code::Halted as u8));

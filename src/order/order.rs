@@ -76,6 +76,19 @@ impl OrdType {
     pub const fn has_stop(self) -> bool {
         matches!(self, Self::Stop | Self::StopLimit)
     }
+
+    /// The most aggressive price at which an order of this type trades: its limit, or the end of
+    /// the range if it takes any price. `None` while its stop has not triggered: nothing then.
+    pub const fn reach(self, side: Side, limit: Option<Price>, triggered: bool) -> Option<Price> {
+        match (self, triggered) {
+            (Self::Market, _) | (Self::Stop, true) => Some(match side {
+                Side::Buy => Price(i64::MAX),
+                Side::Sell => Price(i64::MIN),
+            }),
+            (Self::Limit, _) | (Self::StopLimit, true) => limit,
+            (Self::Stop | Self::StopLimit, false) => None,
+        }
+    }
 }
 
 /// FIX `TimeInForce(59)`.
@@ -129,6 +142,10 @@ impl Flags {
     pub const ACKED: Self = Self(1 << 6);
     /// The venue has said that it has it, before acknowledging it.
     pub const RECEIVED: Self = Self(1 << 7);
+    /// Made by the engine, not by a feeder: its quantity comes from what is held.
+    pub const OWN: Self = Self(1 << 12);
+    /// The venue has not answered it in time, and that has been said.
+    pub const OVERDUE: Self = Self(1 << 13);
 
     /// Whether every bit of `other` is set.
     pub const fn has(self, other: Self) -> bool {
@@ -309,6 +326,37 @@ impl Order {
         }
     }
 
+    /// Whether it has been handed over and the venue has said nothing about it: what became of it
+    /// nobody knows.
+    pub fn awaits_answer(&self) -> bool {
+        let said = [
+            Flags::UNKNOWN,
+            Flags::TRIGGERED,
+            Flags::SUSPENDED,
+            Flags::DONE_FOR_DAY,
+            Flags::ACKED,
+            Flags::RECEIVED,
+        ];
+        self.state == OrderState::Submitted && !said.into_iter().any(|flag| self.flags.has(flag))
+    }
+
+    /// The most aggressive price at which it may trade now, outstanding replaces included: see
+    /// [`OrdType::reach`]. `None` where it cannot.
+    pub fn reach(&self) -> Option<Price> {
+        if self.contribution().qty.0 <= 0 {
+            return None;
+        }
+        let reach = |limit| self.ord_type.reach(self.side, limit, self.flags.has(Flags::TRIGGERED));
+        let asked = self.requests.iter().filter(|r| r.kind == RequestKind::Replace);
+        let limits =
+            asked.filter_map(|request| request.price).filter_map(|limit| reach(Some(limit)));
+        let own = reach(self.price)?;
+        Some(match self.side {
+            Side::Buy => limits.fold(own, Price::max),
+            Side::Sell => limits.fold(own, Price::min),
+        })
+    }
+
     /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled
     /// order that an outstanding replace may open again.
     pub fn contribution(&self) -> Contribution {
@@ -370,6 +418,8 @@ impl Order {
             digest.option(request.qty.map(|qty| qty.0));
             digest.option(request.price.map(|price| price.0));
             digest.option(request.stop_price.map(|price| price.0));
+            digest.signed(request.since.0);
+            digest.word(u64::from(request.overdue));
         }
     }
 }

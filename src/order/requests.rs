@@ -5,7 +5,7 @@
 
 use super::ClOrdId;
 use crate::limits::REQUESTS_PER_ORDER_MAX;
-use crate::units::{Price, Qty};
+use crate::units::{Price, Qty, Ts};
 use arrayvec::ArrayVec;
 
 /// What was asked of the venue.
@@ -41,6 +41,10 @@ pub struct Request {
     pub price: Option<Price>,
     /// The new stop price, if the request changes it.
     pub stop_price: Option<Price>,
+    /// When it was handed over.
+    pub since: Ts,
+    /// The venue has not answered it in time, and that has been said.
+    pub overdue: bool,
 }
 
 /// The outstanding requests of one order, oldest first: so many replaces, and one cancel, whose
@@ -84,6 +88,13 @@ impl Requests {
     #[must_use]
     pub fn open(&mut self, request: Request) -> bool {
         !self.is_full(request.kind) && self.0.try_push(request).is_ok()
+    }
+
+    /// Notes that an outstanding request has not been answered in time. Returns it, if it is one.
+    pub fn note_overdue(&mut self, id: ClOrdId) -> Option<Request> {
+        let request = self.0.iter_mut().find(|request| request.id == id)?;
+        request.overdue = true;
+        Some(*request)
     }
 
     /// Ends a request: it was answered. Returns it, if it was outstanding.

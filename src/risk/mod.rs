@@ -2,17 +2,21 @@
 //! that can only shrink a position is never held back by a limit on exposure.
 
 mod case;
+pub mod controls;
 pub mod correlation;
 pub mod exposure;
+pub mod recent;
 pub mod rules;
 pub mod sizing;
+pub mod throttle;
 pub mod validate;
 pub mod verdict;
 pub mod view;
 
+pub use controls::{Controls, repeats_limit};
 pub use correlation::Correlations;
 pub use exposure::Exposure;
-pub use rules::{check, outcomes};
+pub use rules::{check, check_lowering, outcomes};
 pub use sizing::{Wish, size};
 pub use validate::{Terms, validate};
 pub use verdict::{Finding, Outcome, RULES, Rule, Verdict, Warning};

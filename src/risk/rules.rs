@@ -4,6 +4,7 @@
 //! and cannot be had breaks `NO_MARK` or `OVERFLOW`, and the rule that asked for it does not run.
 
 use super::case::Case;
+use super::controls;
 use super::verdict::{Outcome, Reading, Reply, Rule, Tally, Verdict, Warning};
 use super::view::{Candidate, RiskView};
 use crate::code::Code;
@@ -19,9 +20,15 @@ type RuleFn = fn(&Case<'_>) -> Reply;
 /// The rules that there are, in the order of their bits.
 const TABLE: &[(Rule, RuleFn)] = &[
     (Rule::Halted, halted),
+    (Rule::InstrumentHalted, instrument_halted),
     (Rule::MarketClosed, market_closed),
     (Rule::NoMark, no_mark),
     (Rule::ReduceOnly, reduce_only),
+    (Rule::DuplicateOrder, controls::duplicate_order),
+    (Rule::OrderRate, controls::order_rate),
+    (Rule::MessageRate, controls::message_rate),
+    (Rule::MaxRepeats, controls::max_repeats),
+    (Rule::SelfMatch, controls::self_match),
     (Rule::MinNotional, min_notional),
     (Rule::MaxNotional, max_notional),
     (Rule::MaxPositions, max_positions),
@@ -33,6 +40,11 @@ const TABLE: &[(Rule, RuleFn)] = &[
     (Rule::Capacity, capacity),
     (Rule::Overflow, overflow),
 ];
+
+/// The rules that a replace must pass, too, that cannot raise the worst case: it is a message, and
+/// it may cross the spread.
+const LOWERING: &[(Rule, RuleFn)] =
+    &[(Rule::MessageRate, controls::message_rate), (Rule::SelfMatch, controls::self_match)];
 
 /// Runs every rule over one order that [`validate`](super::validate()) let through.
 ///
@@ -55,6 +67,16 @@ pub fn check(view: &RiskView<'_>, candidate: &Candidate) -> Verdict {
     verdict
 }
 
+/// Runs the rules that bind a replace which cannot raise the worst case; the first that breaks.
+///
+/// # Panics
+/// As [`check`].
+pub fn check_lowering(view: &RiskView<'_>, candidate: &Candidate) -> Option<Code> {
+    let case = Case::new(view, candidate);
+    let broken = |(rule, run): &(Rule, RuleFn)| run(&case).is_broken().then_some(rule.code());
+    LOWERING.iter().find_map(broken)
+}
+
 /// What every rule finds, in the order of their bits: for reports that show more than a verdict.
 ///
 /// # Panics
@@ -69,9 +91,17 @@ pub fn outcomes<'a>(
 
 /// Exits pass a halt, and so does a replace that cannot raise the open quantity.
 fn halted(case: &Case<'_>) -> Reply {
+    Reply::plain(case.view.halted.is_some() && raises(case))
+}
+
+/// The same, of its instrument alone.
+fn instrument_halted(case: &Case<'_>) -> Reply {
+    Reply::plain(case.book.halted.is_some() && raises(case))
+}
+
+fn raises(case: &Case<'_>) -> bool {
     let before = case.candidate.instead_of;
-    let raises = before.is_none_or(|before| case.candidate.qty > before.qty);
-    Reply::plain(case.view.halted.is_some() && raises && !case.is_exit)
+    before.is_none_or(|before| case.candidate.qty > before.qty) && !case.is_exit
 }
 
 fn market_closed(case: &Case<'_>) -> Reply {
@@ -183,7 +213,8 @@ fn capacity(case: &Case<'_>) -> Reply {
     if case.candidate.instead_of.is_some() {
         return Reply::Skipped;
     }
-    Reply::plain(!(case.view.orders_free && case.view.executions_free))
+    let is_free = case.view.orders_free && case.view.executions_free;
+    Reply::plain(!(is_free && controls::has_room(case)))
 }
 
 /// Every figure fits, and so would the position if everything on this side traded.

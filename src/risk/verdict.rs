@@ -89,7 +89,7 @@ impl Rule {
 
     /// Whether what it measures is bounded from below, not from above.
     const fn is_minimum(self) -> bool {
-        matches!(self, Self::MinNotional)
+        matches!(self, Self::MinNotional | Self::DuplicateOrder)
     }
 }
 
@@ -150,6 +150,16 @@ impl Reading {
             return number.min(1).cmp(&others.min(1));
         }
         cmp_products(number, bound, others, limit)
+    }
+
+    /// Whether it is nearer to its limit than another, or further past it.
+    pub(super) fn is_nearer(&self, than: &Self) -> bool {
+        self.cmp_tightness(than).is_gt()
+    }
+
+    /// Whether it is past a limit that is its largest value.
+    pub(super) const fn is_beyond(&self) -> bool {
+        self.number > self.limit
     }
 
     fn finding(&self, rule: Rule) -> Finding {
@@ -234,6 +244,11 @@ impl Reply {
         }
     }
 
+    /// Whether the order is turned down for it.
+    pub(super) const fn is_broken(self) -> bool {
+        matches!(self, Self::Beyond(_) | Self::Broken)
+    }
+
     /// Of a rule that answers yes or no.
     pub(super) fn plain(broken: bool) -> Self {
         if broken { Self::Broken } else { Self::Passed }
@@ -269,7 +284,7 @@ impl Tally {
         };
         verdict.broken.extend(broken);
         let Some(reading) = reading else { return };
-        let nearer = |(_, than): (Rule, Reading)| reading.cmp_tightness(&than).is_gt();
+        let nearer = |(_, than): (Rule, Reading)| reading.is_nearer(&than);
         if !rule.is_minimum() && self.tightest.is_none_or(nearer) {
             self.tightest = Some((rule, reading));
         }

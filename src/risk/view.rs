@@ -1,5 +1,6 @@
 //! What the rules look at: the market, the books of all instruments, the order to be judged.
 
+use super::controls::Controls;
 use super::correlation::Correlations;
 use super::exposure::Exposure;
 use crate::code::Code;
@@ -60,6 +61,8 @@ pub struct InstrumentBook {
     pub exposure: Exposure,
     /// The stop of the order that last enlarged the position.
     pub protect_px: Option<Price>,
+    /// Why trading in it is halted, if it is.
+    pub halted: Option<Code>,
 }
 
 impl InstrumentBook {
@@ -73,6 +76,7 @@ impl InstrumentBook {
             position: Position::default(),
             exposure: Exposure::default(),
             protect_px: None,
+            halted: None,
         }
     }
 
@@ -94,12 +98,21 @@ impl InstrumentBook {
 
     /// Folds in what can change; the contract cannot.
     pub fn digest(&self, digest: &mut Digest) {
-        let Self { spec: _, lot_value: _, qty_limit: _, market, position, exposure, protect_px } =
-            self;
+        let Self {
+            spec: _,
+            lot_value: _,
+            qty_limit: _,
+            market,
+            position,
+            exposure,
+            protect_px,
+            halted,
+        } = self;
         market.digest(digest);
         position.digest(digest);
         exposure.digest(digest);
         digest.option(protect_px.map(|price| price.0));
+        digest.word(halted.map_or(0, |code| code as u64));
     }
 }
 
@@ -108,6 +121,8 @@ impl InstrumentBook {
 pub struct Candidate {
     /// What it trades; must be in the table.
     pub instrument: InstrumentId,
+    /// The number of the strategy that it is attributed to; 0 is nobody.
+    pub strategy: u16,
     /// Buy or sell.
     pub side: Side,
     /// Lots that may trade: for a replace, the new total less what has traded.
@@ -122,6 +137,10 @@ pub struct Candidate {
     pub protect_px: Option<Price>,
     /// May only shrink the position.
     pub reduce_only: bool,
+    /// Made by the engine, not by a feeder.
+    pub is_own: bool,
+    /// For a replace: the order's stop has triggered.
+    pub is_triggered: bool,
     /// For a replace: what the order counts for now, which this stands in for.
     pub instead_of: Option<Contribution>,
 }
@@ -152,6 +171,8 @@ pub struct RiskView<'a> {
     pub books: &'a [InstrumentBook],
     /// How the instruments move together.
     pub correlations: &'a Correlations,
+    /// What has been sent before.
+    pub controls: &'a Controls,
     /// Whether another order can be held.
     pub orders_free: bool,
     /// Whether executions can be told from repeated ones beyond the reserve.

@@ -134,12 +134,10 @@ fn check(
     let counted = order.contribution();
     let asked = if order.ord_type.has_limit() { after.price } else { after.stop_price };
     let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
-    if open <= counted.qty.0 && size(asked) <= size(counted.price) {
-        // It cannot raise the worst case: nothing that risk has let through grows.
-        return Ok(());
-    }
+    let lowers = open <= counted.qty.0 && size(asked) <= size(counted.price);
     let candidate = Candidate {
         instrument: order.instrument,
+        strategy: order.strategy,
         side: order.side,
         qty: Qty(open.max(counted.qty.0)),
         ord_type: order.ord_type,
@@ -147,8 +145,16 @@ fn check(
         stop_price: after.stop_price,
         protect_px: order.protect_px,
         reduce_only: order.flags.has(Flags::REDUCE_ONLY),
+        is_own: order.flags.has(Flags::OWN),
+        is_triggered: order.flags.has(Flags::TRIGGERED),
         instead_of: Some(counted),
     };
-    let verdict = risk::check(&state.risk_view(), &candidate);
-    verdict.reason().map_or(Ok(()), Err)
+    let view = state.risk_view();
+    let reason = if lowers {
+        // It cannot raise the worst case: nothing that risk has let through grows.
+        risk::check_lowering(&view, &candidate)
+    } else {
+        risk::check(&view, &candidate).reason()
+    };
+    reason.map_or(Ok(()), Err)
 }

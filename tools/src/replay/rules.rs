@@ -88,6 +88,7 @@ fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
     let least = book.spec.min_qty.unwrap_or(Qty(1));
     Candidate {
         instrument: order.instrument,
+        strategy: order.strategy,
         side: order.side,
         qty: if is_unsized(order) { least } else { order.order_qty },
         ord_type: order.ord_type,
@@ -95,6 +96,8 @@ fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
         stop_price: order.stop_price,
         protect_px: order.protect_px,
         reduce_only: order.flags.has(Flags::REDUCE_ONLY),
+        is_own: order.flags.has(Flags::OWN),
+        is_triggered: false,
         instead_of: None,
     }
 }
@@ -153,6 +156,9 @@ pub(super) fn tell(
         let note = match (outcome, rule) {
             (Outcome::Skipped, Rule::NoMark) => "no limit asks for a price here".to_owned(),
             (Outcome::Skipped, Rule::ReduceOnly) => "the order is not reduce-only".to_owned(),
+            (Outcome::Skipped, Rule::DuplicateOrder) => {
+                "made by the engine, of what nothing closes already".to_owned()
+            }
             (Outcome::Skipped, _) => why.to_owned(),
             (Outcome::Passed | Outcome::Within(_) | Outcome::Broken(_), _) => {
                 note(state, book, rule)
@@ -229,6 +235,7 @@ const fn is_measured(rule: Rule) -> bool {
 /// Whether a rule did not run because it is switched off.
 const fn is_off(settings: &RiskSettings, book: &InstrumentBook, rule: Rule) -> bool {
     match rule {
+        Rule::DuplicateOrder => settings.limits.duplicate_window_ms.is_none(),
         Rule::MinNotional => book.spec.min_notional.is_none(),
         Rule::MaxNotional => book.spec.max_notional.is_none(),
         Rule::MaxPositions => settings.limits.max_positions.is_none(),
@@ -247,7 +254,6 @@ const fn is_off(settings: &RiskSettings, book: &InstrumentBook, rule: Rule) -> b
         | Rule::StaleMark
         | Rule::NoRate
         | Rule::ZeroSize
-        | Rule::DuplicateOrder
         | Rule::OrderRate
         | Rule::MessageRate
         | Rule::MaxRepeats
@@ -296,13 +302,34 @@ fn note(state: &State, book: &InstrumentBook, rule: Rule) -> String {
             ),
         ),
         (Rule::MarketClosed, sessions(state, book)),
-        (Rule::Halted, halt(state)),
+        (Rule::Halted, halt(state.halted())),
+        (Rule::InstrumentHalted, halt(book.halted)),
+        (Rule::DuplicateOrder, "ms since the same order, at least".to_owned()),
+        (Rule::OrderRate, "orders in a second, with this one".to_owned()),
+        (Rule::MessageRate, "messages in a second, with this one".to_owned()),
+        (
+            Rule::MaxRepeats,
+            "orders of the strategy this way since a person re-armed it, with this one".to_owned(),
+        ),
+        (Rule::SelfMatch, own_best(state, book)),
     ];
     notes.into_iter().find_map(|(of, note)| (of == rule).then_some(note)).unwrap_or_default()
 }
 
-fn halt(state: &State) -> String {
-    let halted = state.halted();
+/// Our own best prices, which the order must not meet.
+fn own_best(state: &State, book: &InstrumentBook) -> String {
+    let Some(instrument) = state.settings().instrument(&book.spec.symbol) else {
+        return String::new();
+    };
+    let best = |side| match state.controls().ladder.best(instrument, side) {
+        None => "none".to_owned(),
+        Some(Price(i64::MAX | i64::MIN)) => "at any price".to_owned(),
+        Some(price) => price.to_string(),
+    };
+    format!("our own best: buy {}, sell {}", best(Side::Buy), best(Side::Sell))
+}
+
+fn halt(halted: Option<Code>) -> String {
     halted.map_or_else(String::new, |code| format!("halted by {code}: only exits pass"))
 }
 
