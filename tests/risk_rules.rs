@@ -2,15 +2,16 @@
 
 use trade_engine::code::Code;
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
-use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
+use trade_engine::limits::{PRICE_MAX, PRICE_SCALE, RATE_MAX};
 use trade_engine::order::{Contribution, OrdType, Tif};
 use trade_engine::position::{Account, Position};
+use trade_engine::risk::throttle::Sender;
 use trade_engine::risk::{
     Candidate, Controls, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish,
     check, size, validate,
 };
 use trade_engine::settings::{
-    Capacity, CorrelationAction, Count, ExposureBasis, RiskSettings, Sizing,
+    Capacity, CorrelationAction, Count, ExposureBasis, Limits, RiskSettings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
@@ -521,6 +522,34 @@ fn correlation_warns_or_refuses_above_its_limit() {
     world.settings.limits.max_correlation = Some(Ratio(Ratio::ONE.0 - 1));
     let verdict = world.refuses(buy(1), Code::MaxCorrelation);
     assert_eq!(numbers(&verdict), ("1".to_owned(), "0.999999999".to_owned()));
+}
+
+/// Where more was sent than can be counted, every rate that is limited is passed.
+#[test]
+fn a_blind_count_is_past_every_rate() {
+    let mut world = World::with(|risk| risk.limits.max_orders_per_second = Some(Count(u32::MAX)));
+    let sender = Sender { instrument: NQ, strategy: 0 };
+    for _ in 0..RATE_MAX - 1 {
+        world.controls.rates.note(Ts(0), sender, true);
+    }
+    // A limit that is larger than what can be counted is as large as that.
+    let verdict = world.passes(buy(1));
+    let tightest = verdict.tightest.expect("measured");
+    assert_eq!((tightest.number.to_string(), tightest.limit.to_string()), {
+        ("10000".to_owned(), "10000".to_owned())
+    });
+    world.controls.rates.note(Ts(0), sender, false);
+    world.passes(buy(1));
+    world.controls.rates.note(Ts(0), sender, false);
+    let verdict = world.refuses(buy(1), Code::OrderRate);
+    assert_eq!(numbers(&verdict), ("10001".to_owned(), "10000".to_owned()));
+    world.settings.limits.max_orders_per_second = None;
+    world.passes(buy(1));
+    // Of an instrument that has sent nothing, nobody knows either.
+    world.settings.symbols =
+        vec![Limits { max_messages_per_second: Some(Count(5)), ..Limits::OFF }];
+    world.refuses(buy(1), Code::MessageRate);
+    world.passes(market(NQ, Side::Buy, 1));
 }
 
 #[test]
