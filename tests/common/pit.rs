@@ -164,6 +164,17 @@ impl Pit {
         refusal(&events).map_or_else(|| self.outcome(id), Err)
     }
 
+    /// A signal to be out: refused if there is nothing to close.
+    pub fn send_flat(&mut self) -> Result<ClOrdId, Code> {
+        let mut order = signal(ES, SignalSide::Flat, 0);
+        let new = self.id();
+        if let Input::Signal { id, .. } = &mut order {
+            *id = new;
+        }
+        let events = self.step(order);
+        refusal(&events).map_or_else(|| self.outcome(new), Err)
+    }
+
     pub fn replace(&mut self, order: ClOrdId, qty: Option<i64>, at: Option<i64>) -> Option<Code> {
         let id = self.id();
         let (qty, price) = (qty.map(Qty), at.map(price));
