@@ -10,7 +10,7 @@ use crate::instrument::InstrumentId;
 use crate::limits::{PRICE_MAX, QTY_MAX};
 use crate::order::{
     Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind,
-    Requests, SweepKind, Tif,
+    Requests, Sent, SweepKind, Tif,
 };
 use crate::position::{Fill, Position, slippage};
 use crate::risk::{InstrumentBook, Market};
@@ -141,17 +141,11 @@ impl State {
             Event::Suspended { order } => self.flag(order, Flags::SUSPENDED),
             Event::DoneForDay { order } => self.flag(order, Flags::DONE_FOR_DAY),
             Event::CancelAsked { order, request } => {
-                let (qty, price, stop_price) = (None, None, None);
-                let (kind, id) = (RequestKind::Cancel, request);
-                let (since, overdue) = (self.ts, false);
-                let request = Request { id, kind, qty, price, stop_price, since, overdue };
-                self.open_request(order, request)
+                self.open_request(order, request, RequestKind::Cancel, (None, None, None))
             }
             Event::ReplaceAsked { order, request, qty, price, stop_price } => {
-                let (kind, id) = (RequestKind::Replace, request);
-                let (since, overdue) = (self.ts, false);
-                let request = Request { id, kind, qty, price, stop_price, since, overdue };
-                self.open_request(order, request)
+                let terms = (qty, price, stop_price);
+                self.open_request(order, request, RequestKind::Replace, terms)
             }
             Event::RequestPending { order, request } => {
                 let order = self.orders.get(order).ok_or(NO_ORDER)?;
@@ -381,13 +375,28 @@ impl State {
         self.transition(id, OrderEvent::Accept, change)
     }
 
-    fn open_request(&mut self, id: ClOrdId, request: Request) -> Applied {
-        let own = request.id.source() == usize::from(OWN_SOURCE);
-        if !self.is_new_id(request.id) || (own && request.id != self.next_own_id()) {
+    fn open_request(
+        &mut self,
+        id: ClOrdId,
+        request: ClOrdId,
+        kind: RequestKind,
+        (qty, price, stop_price): (Option<Qty>, Option<Price>, Option<Price>),
+    ) -> Applied {
+        let own = request.source() == usize::from(OWN_SOURCE);
+        if !self.is_new_id(request) || (own && request != self.next_own_id()) {
             return Err("the id has been used, or left others out");
         }
-        self.last_ids[request.id.source()] = request.id;
+        self.last_ids[request.source()] = request;
+        let (since, overdue) = (self.ts, false);
         self.update(id, |order| {
+            let before = order.projected();
+            let sent = Sent {
+                qty: qty.unwrap_or(before.qty),
+                price: price.or(before.price),
+                stop_price: stop_price.or(before.stop_price),
+            };
+            let request =
+                Request { id: request, kind, qty, price, stop_price, sent, since, overdue };
             if order.requests.open(request) { Ok(()) } else { Err("no room for the request") }
         })?;
         let order = self.orders.get(id).ok_or(NO_ORDER)?;

@@ -14,6 +14,6 @@ mod order;
 pub use book::{OrderBook, SlotKey};
 pub use ladder::Ladder;
 pub use order::{ClOrdId, Contribution, Flags, OrdStatus, OrdType, Order, Tif};
-pub use requests::{Request, RequestKind, Requests};
+pub use requests::{Request, RequestKind, Requests, Sent};
 pub use state::{Cell, OrderEvent, OrderState};
 pub use sweep::{SweepKind, Sweeps};

@@ -1,6 +1,6 @@
 //! One order: what was asked, what has traded, what is open, and the status a counterparty sees.
 
-use super::requests::{RequestKind, Requests};
+use super::requests::{RequestKind, Requests, Sent};
 use super::state::OrderState;
 use crate::code::Code;
 use crate::digest::Digest;
@@ -326,6 +326,13 @@ impl Order {
         }
     }
 
+    /// Its terms if every outstanding replace is carried out.
+    pub fn projected(&self) -> Sent {
+        let asked = self.requests.iter().rfind(|r| r.kind == RequestKind::Replace);
+        let own = Sent { qty: self.order_qty, price: self.price, stop_price: self.stop_price };
+        asked.map_or(own, |request| request.sent)
+    }
+
     /// Whether it has been handed over and the venue has said nothing about it: what became of it
     /// nobody knows.
     pub fn awaits_answer(&self) -> bool {
@@ -348,8 +355,7 @@ impl Order {
         }
         let reach = |limit| self.ord_type.reach(self.side, limit, self.flags.has(Flags::TRIGGERED));
         let asked = self.requests.iter().filter(|r| r.kind == RequestKind::Replace);
-        let limits =
-            asked.filter_map(|request| request.price).filter_map(|limit| reach(Some(limit)));
+        let limits = asked.filter_map(|request| reach(request.sent.price));
         let own = reach(self.price)?;
         Some(match self.side {
             Side::Buy => limits.fold(own, Price::max),
@@ -365,9 +371,9 @@ impl Order {
         let ended = self.state.is_final() && self.state != OrderState::Filled;
         let done = self.flags.has(Flags::DONE_FOR_DAY) && self.tif == Tif::Day;
         for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
-            total = total.max(request.qty.unwrap_or(Qty(0)));
-            let asked = if self.ord_type.has_limit() { request.price } else { request.stop_price };
-            price = larger(price, asked);
+            let Sent { qty, price: limit, stop_price } = request.sent;
+            total = total.max(qty);
+            price = larger(price, if self.ord_type.has_limit() { limit } else { stop_price });
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
@@ -418,6 +424,9 @@ impl Order {
             digest.option(request.qty.map(|qty| qty.0));
             digest.option(request.price.map(|price| price.0));
             digest.option(request.stop_price.map(|price| price.0));
+            digest.signed(request.sent.qty.0);
+            digest.option(request.sent.price.map(|price| price.0));
+            digest.option(request.sent.stop_price.map(|price| price.0));
             digest.signed(request.since.0);
             digest.word(u64::from(request.overdue));
         }

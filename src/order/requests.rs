@@ -28,6 +28,18 @@ impl RequestKind {
     }
 }
 
+/// An order's terms as they were sent with a replace: what the replace asks for, and for the rest
+/// what the order, or the replace before it, had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Total quantity, lots.
+    pub qty: Qty,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price.
+    pub stop_price: Option<Price>,
+}
+
 /// One request that the venue has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -41,6 +53,9 @@ pub struct Request {
     pub price: Option<Price>,
     /// The new stop price, if the request changes it.
     pub stop_price: Option<Price>,
+    /// All of the order's terms, as the venue was sent them: it may carry them out whatever becomes
+    /// of the replaces before this one.
+    pub sent: Sent,
     /// When it was handed over.
     pub since: Ts,
     /// The venue has not answered it in time, and that has been said.

@@ -168,7 +168,7 @@ fn is_worse(order: &Order, price: Price) -> bool {
         return false;
     }
     let asked = order.requests.iter().filter(|r| r.kind == RequestKind::Replace);
-    let limits = asked.map(|request| request.price).chain([order.price]).flatten();
+    let limits = asked.map(|request| request.sent.price).chain([order.price]).flatten();
     let worse = |limit: Price| match order.side {
         Side::Buy => price > limit,
         Side::Sell => price < limit,

@@ -6,7 +6,7 @@ use crate::broker::Message;
 use crate::code::Code;
 use crate::event::Event;
 use crate::input::Input;
-use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, RequestKind};
+use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, RequestKind, Sent};
 use crate::risk::{self, Candidate, Terms};
 use crate::units::{Price, Qty};
 
@@ -53,24 +53,6 @@ fn open(
     Some(found)
 }
 
-/// The terms of an order if every outstanding replace is carried out.
-struct Projected {
-    qty: Qty,
-    price: Option<Price>,
-    stop_price: Option<Price>,
-}
-
-fn projected(order: &Order) -> Projected {
-    let start =
-        Projected { qty: order.order_qty, price: order.price, stop_price: order.stop_price };
-    let replaces = order.requests.iter().filter(|r| r.kind == RequestKind::Replace);
-    replaces.fold(start, |terms, request| Projected {
-        qty: request.qty.unwrap_or(terms.qty),
-        price: request.price.or(terms.price),
-        stop_price: request.stop_price.or(terms.stop_price),
-    })
-}
-
 /// Asks to amend an order.
 pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let Input::Replace { id, order, qty, price, stop_price, defect } = *input else {
@@ -83,8 +65,8 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
         None => OrderEvent::AskReplaceFull,
     };
     let Some(found) = open(turn, id, order, RequestKind::Replace, event) else { return };
-    let before = projected(&found);
-    let after = Projected {
+    let before = found.projected();
+    let after = Sent {
         qty: qty.unwrap_or(before.qty),
         price: price.or(before.price),
         stop_price: stop_price.or(before.stop_price),
@@ -116,7 +98,7 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
 fn check(
     turn: &Turn<'_, impl Output>,
     order: &Order,
-    after: &Projected,
+    after: &Sent,
     defect: Option<Code>,
 ) -> Result<(), Code> {
     let state = turn.state();
