@@ -416,6 +416,11 @@ impl Input {
                     qty.0 = qty.0.max(-i64::MAX);
                 }
             }
+            Self::SetLimit { value, .. } => {
+                if let Some(value) = value {
+                    value.0 = value.0.max(-i128::MAX);
+                }
+            }
             Self::Text { .. }
             | Self::Opening { .. }
             | Self::Cancel { .. }
@@ -432,7 +437,6 @@ impl Input {
             | Self::Rate { .. }
             | Self::Bust { .. }
             | Self::Correct { .. }
-            | Self::SetLimit { .. }
             | Self::Stop {} => {}
         }
         self

@@ -39,6 +39,11 @@ pub const EXECUTIONS_MAX: usize = 1 << 20;
 pub const EXECUTIONS_RESERVE: usize = 1 << 12;
 /// Strategies that orders can be attributed to.
 pub const STRATEGIES_MAX: usize = 64;
+/// Messages to the venue in one second that are counted one by one, and so the largest rate that
+/// can be a limit: two hundred times what a broker's interface takes (Interactive Brokers: 50).
+pub const RATE_MAX: u32 = 10_000;
+/// The span that a rate counts over, in nanoseconds.
+pub const RATE_SPAN_NANOS: i64 = 1_000_000_000;
 /// Feeders of inputs, each with its own run of order ids.
 pub const SOURCES_MAX: usize = 8;
 /// Bar closes that a correlation is measured over, at least: two returns are the fewest that can

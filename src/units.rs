@@ -360,6 +360,11 @@ impl fmt::Display for Money {
 }
 
 impl Ts {
+    /// Nanoseconds from an earlier time to this one; at the end of `i64` for more than that holds.
+    pub const fn since(self, earlier: Self) -> i64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Later by whole milliseconds, or `None` past the year 2262.
     pub fn checked_add_ms(self, ms: i64) -> Option<Self> {
         self.0.checked_add(ms.checked_mul(1_000_000)?).map(Self)

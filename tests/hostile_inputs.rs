@@ -16,11 +16,13 @@ use trade_engine::engine::{Engine, Outbound, Output, State};
 use trade_engine::event::{Body, Event, Record};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId};
-use trade_engine::limits::{PRICE_MAX, PRICE_SCALE, QTY_MAX};
+use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE, QTY_MAX};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::risk::Exposure;
-use trade_engine::settings::{Capacity, ExposureBasis, Limits, RiskSettings, Settings, Sizing};
+use trade_engine::settings::{
+    Capacity, ExposureBasis, LimitKey, Limits, OnAnomaly, RiskSettings, Scope, Settings, Sizing,
+};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 const STEPS_PER_RUN: usize = 400;
@@ -275,7 +277,17 @@ impl Stranger {
 
     fn command(&mut self) -> Input {
         let random = &mut self.random;
-        match random.below(10) {
+        match random.below(12) {
+            10 | 11 => Input::SetLimit {
+                scope: random.pick(&Scope::ALL),
+                instrument: instrument(random),
+                strategy: u16::try_from(random.below(4)).expect("few"),
+                key: random.pick(LimitKey::ALL),
+                value: maybe(random, |random| match random.below(4) {
+                    0 => money(random),
+                    _ => Money(i128::from(random.below(200)) * MONEY_SCALE),
+                }),
+            },
             0 => Input::Halt { cancel_working: random.below(2) == 0 },
             1..=3 => Input::Resume {},
             4 => Input::CancelAll {},
@@ -325,6 +337,12 @@ fn settings(random: &mut Random) -> Settings {
                 max_correlation: rarely(random),
                 ..Limits::OFF
             },
+            self_match: random.below(2) == 0,
+            on_anomaly: random.pick(&[
+                OnAnomaly::Report,
+                OnAnomaly::HaltInstrument,
+                OnAnomaly::Halt,
+            ]),
             exposure_basis: random.pick(&basis),
             margin: random.below(2) == 0,
             correlation_window: 3,

@@ -16,12 +16,12 @@ use trade_engine::embedded::TradeEngine;
 use trade_engine::event::{Body, Record};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
-use trade_engine::limits::PRICE_SCALE;
+use trade_engine::limits::{MONEY_SCALE, PRICE_SCALE};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::settings::{
-    AccountSettings, Capacity, CorrelationAction, CostMethod, Count, ExposureBasis, Limits,
-    RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, CorrelationAction, CostMethod, Count, ExposureBasis, LimitKey,
+    Limits, Millis, OnAnomaly, RiskSettings, Scope, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
@@ -98,6 +98,36 @@ fn maybe<T>(random: &mut Random, value: impl FnOnce(&mut Random) -> T) -> Option
 fn instrument(random: &mut Random) -> InstrumentId {
     let index = u16::try_from(random.below(u64::from(INSTRUMENTS))).expect("few");
     if random.below(30) == 0 { InstrumentId::UNKNOWN } else { InstrumentId(index) }
+}
+
+/// A limit that somebody could set, of a size that matters here, mostly.
+fn set_limit(random: &mut Random, instrument: InstrumentId) -> Input {
+    let key = random.pick(LimitKey::ALL);
+    let whole = i128::from(random.below(40)) * MONEY_SCALE;
+    let value = if random.below(8) == 0 { -1 } else { whole / random.pick(&[1, 10]) };
+    Input::SetLimit {
+        scope: random.pick(&Scope::ALL),
+        instrument,
+        strategy: u16::try_from(random.below(4)).expect("few"),
+        key,
+        value: maybe(random, |_| Money(value)),
+    }
+}
+
+/// Some limits on what is sent how fast, how often and again, in few runs each.
+fn throttles(random: &mut Random) -> Limits {
+    let mut rarely = |most: u64| {
+        let most = u32::try_from(1 + random.below(most)).expect("few");
+        (random.below(4) == 0).then_some(most)
+    };
+    Limits {
+        duplicate_window_ms: rarely(20).map(Millis),
+        max_orders_per_second: rarely(60).map(Count),
+        max_messages_per_second: rarely(90).map(Count),
+        max_repeats: rarely(9).map(Count),
+        answer_timeout_ms: rarely(20).map(Millis),
+        ..Limits::OFF
+    }
 }
 
 /// Inputs that somebody could send, sensible more often than not.
@@ -267,7 +297,8 @@ impl Feeder {
 
     fn command(&mut self) -> Input {
         let instrument = instrument(&mut self.random);
-        match self.random.below(12) {
+        match self.random.below(16) {
+            12..=14 => set_limit(&mut self.random, instrument),
             0 | 1 => Input::Halt { cancel_working: self.random.below(2) == 0 },
             2..=4 => Input::Resume {},
             5 => Input::CancelAll {},
@@ -313,7 +344,7 @@ fn settings(random: &mut Random) -> Settings {
             cost_method: CostMethod::Average,
         },
         instruments,
-        strategies: Vec::new(),
+        strategies: vec!["a".to_owned(), "b".to_owned()],
         risk: RiskSettings {
             limits: Limits {
                 max_position_pct: maybe(random, tenth),
@@ -321,8 +352,16 @@ fn settings(random: &mut Random) -> Settings {
                 max_drawdown_pct: maybe(random, tenth),
                 max_daily_loss_pct: maybe(random, tenth),
                 max_correlation: maybe(random, tenth),
-                ..Limits::OFF
+                ..throttles(random)
             },
+            symbols: vec![Limits::OFF, throttles(random)],
+            strategies: vec![throttles(random)],
+            self_match: random.below(2) == 0,
+            on_anomaly: random.pick(&[
+                OnAnomaly::Report,
+                OnAnomaly::HaltInstrument,
+                OnAnomaly::Halt,
+            ]),
             exposure_basis: random.pick(&[
                 ExposureBasis::Notional,
                 ExposureBasis::Margin,
@@ -419,6 +458,16 @@ fn sound(engine: &TradeEngine<Liar>) {
                 state.orders().iter().filter(of_book).map(|o| o.contribution().qty.0).sum();
             assert_eq!(open, book.exposure.side(side).qty().0);
         }
+    }
+    // So are our own best prices.
+    for (index, side) in (0..INSTRUMENTS).flat_map(|i| [(i, Side::Buy), (i, Side::Sell)]) {
+        let instrument = InstrumentId(index);
+        let working = state.orders().iter().filter(|order| {
+            (order.instrument, order.side) == (instrument, side) && state.settings().risk.self_match
+        });
+        let reach = working.filter_map(trade_engine::order::Order::reach);
+        let best = if side == Side::Buy { reach.max() } else { reach.min() };
+        assert_eq!(state.controls().ladder.best(instrument, side), best);
     }
     let account = state.account();
     let realized: i128 =

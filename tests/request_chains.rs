@@ -53,6 +53,9 @@ struct Asked {
     qty: Option<i64>,
     price: Option<i64>,
     stop: Option<i64>,
+    /// All terms as the venue was sent them: it may carry them out whatever becomes of the replaces
+    /// before.
+    sent: (i64, Option<i64>, Option<i64>),
 }
 
 /// What the rules say of one order. Prices in whole units.
@@ -132,7 +135,14 @@ impl Model {
         if self.count(true) > 0 {
             return Err(Code::RequestPending);
         }
-        self.asked.push(Asked { id, is_cancel: true, qty: None, price: None, stop: None });
+        self.asked.push(Asked {
+            id,
+            is_cancel: true,
+            qty: None,
+            price: None,
+            stop: None,
+            sent: (0, None, None),
+        });
         Ok(())
     }
 
@@ -149,23 +159,20 @@ impl Model {
         if self.count(false) == REQUESTS_PER_ORDER_MAX {
             return Err(Code::TooManyRequests);
         }
-        // What the terms are if every replace that is under way is carried out.
-        let (mut total, mut price, mut stop) = (self.total, self.price, self.stop);
-        for other in self.asked.iter().filter(|asked| !asked.is_cancel) {
-            total = other.qty.unwrap_or(total);
-            price = other.price.or(price);
-            stop = other.stop.or(stop);
-        }
+        // What the venue was sent last is what there is to change.
+        let last = self.asked.iter().rfind(|asked| !asked.is_cancel);
+        let before = last.map_or((self.total, self.price, self.stop), |asked| asked.sent);
+        let (total, price, stop) = before;
         let misplaced = (asked.price.is_some() && !self.ord_type.has_limit())
             || (asked.stop.is_some() && !self.ord_type.has_stop());
         if misplaced {
             return Err(Code::BadPrice);
         }
         let after = (asked.qty.unwrap_or(total), asked.price.or(price), asked.stop.or(stop));
-        if after == (total, price, stop) {
+        if after == before {
             return Err(Code::NoChange);
         }
-        self.asked.push(asked);
+        self.asked.push(Asked { sent: after, ..asked });
         Ok(())
     }
 
@@ -417,7 +424,7 @@ impl Chain {
         let (price, stop) = (self.maybe(3, 98, 5), self.maybe(4, 88, 5));
         let nothing = (qty, price, stop) == (None, None, None);
         let qty = if nothing { Some(5) } else { qty };
-        Asked { id, is_cancel: false, qty, price, stop }
+        Asked { id, is_cancel: false, qty, price, stop, sent: (0, None, None) }
     }
 
     fn step(&mut self) {
@@ -473,7 +480,14 @@ impl Chain {
 
     fn venue_terms(&mut self) -> Asked {
         if self.random.below(3) > 0 {
-            return Asked { id: 0, is_cancel: false, qty: None, price: None, stop: None };
+            return Asked {
+                id: 0,
+                is_cancel: false,
+                qty: None,
+                price: None,
+                stop: None,
+                sent: (0, None, None),
+            };
         }
         self.terms()
     }

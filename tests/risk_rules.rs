@@ -5,13 +5,14 @@ mod world;
 
 use trade_engine::code::Code;
 use trade_engine::instrument::{Instrument, OpenInterval};
-use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE};
+use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE, RATE_MAX};
 use trade_engine::order::{Contribution, OrdType, Tif};
+use trade_engine::risk::throttle::Sender;
 use trade_engine::risk::{
     Candidate, Correlations, InstrumentBook, RULES, Rule, Terms, Wish, size, validate,
 };
 use trade_engine::settings::{
-    CorrelationAction, Count, ExposureBasis, LimitKey, RiskSettings, Sizing,
+    CorrelationAction, Count, ExposureBasis, LimitKey, Limits, RiskSettings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 use world::{ES, NQ, OTHER, World, buy, limit, market, money, numbers, price, ratio, sell};
@@ -369,6 +370,34 @@ fn correlation_warns_or_refuses_above_its_limit() {
     assert_eq!(numbers(&verdict), ("1".to_owned(), "0.999999999".to_owned()));
 }
 
+/// Where more was sent than can be counted, every rate that is limited is passed.
+#[test]
+fn a_blind_count_is_past_every_rate() {
+    let mut world = World::with(|risk| risk.limits.max_orders_per_second = Some(Count(u32::MAX)));
+    let sender = Sender { instrument: NQ, strategy: 0 };
+    for _ in 0..RATE_MAX - 1 {
+        world.controls.rates.note(Ts(0), sender, true);
+    }
+    // A limit that is larger than what can be counted is as large as that.
+    let verdict = world.passes(buy(1));
+    let tightest = verdict.tightest.expect("measured");
+    assert_eq!((tightest.number.to_string(), tightest.limit.to_string()), {
+        ("10000".to_owned(), "10000".to_owned())
+    });
+    world.controls.rates.note(Ts(0), sender, false);
+    world.passes(buy(1));
+    world.controls.rates.note(Ts(0), sender, false);
+    let verdict = world.refuses(buy(1), Code::OrderRate);
+    assert_eq!(numbers(&verdict), ("10001".to_owned(), "10000".to_owned()));
+    world.settings.limits.max_orders_per_second = None;
+    world.passes(buy(1));
+    // Of an instrument that has sent nothing, nobody knows either.
+    world.settings.symbols =
+        vec![Limits { max_messages_per_second: Some(Count(5)), ..Limits::OFF }];
+    world.refuses(buy(1), Code::MessageRate);
+    world.passes(market(NQ, Side::Buy, 1));
+}
+
 #[test]
 fn the_tightest_rule_is_the_nearest_to_its_limit() {
     let mut world = World::with(|risk| {
@@ -389,7 +418,8 @@ fn the_tightest_rule_is_the_nearest_to_its_limit() {
 #[test]
 fn every_rule_says_that_it_ran() {
     let off = World::new().passes(buy(1)).ran;
-    let always = [Rule::Halted, Rule::MarketClosed, Rule::Capacity, Rule::Overflow];
+    let always =
+        [Rule::Halted, Rule::InstrumentHalted, Rule::MarketClosed, Rule::Capacity, Rule::Overflow];
     assert_eq!(off, always.iter().map(|rule| rule.bit()).sum::<u32>());
     // With every limit on, all that measure.
     let mut world = World::with(|risk| {
@@ -402,19 +432,12 @@ fn every_rule_says_that_it_ran() {
     });
     world.books[0].spec.min_notional = Some(Money::ZERO);
     world.books[0].spec.max_notional = Some(money("1000000"));
+    world.settings.self_match = true;
     let order = Candidate { reduce_only: true, ..buy(1) };
     let on = world.check(order).ran;
-    let to_come = [
-        Rule::InstrumentHalted,
-        Rule::NoRate,
-        Rule::ZeroSize,
-        Rule::DuplicateOrder,
-        Rule::OrderRate,
-        Rule::MessageRate,
-        Rule::MaxRepeats,
-        Rule::SelfMatch,
-    ];
-    let ran = Rule::ALL.iter().filter(|rule| !to_come.contains(rule));
+    // Nothing is in another currency here, and sizing is no rule of the table.
+    let others = [Rule::NoRate, Rule::ZeroSize];
+    let ran = Rule::ALL.iter().filter(|rule| !others.contains(rule));
     assert_eq!(on, ran.map(|rule| rule.bit()).sum::<u32>());
     assert_eq!(Rule::ALL.len(), RULES);
     assert_eq!(Rule::ALL.iter().map(|rule| rule.code() as u8).min(), Some(Code::Halted as u8));

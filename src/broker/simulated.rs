@@ -323,8 +323,8 @@ impl SimulatedBroker {
         self.check_terms(at, &new)?;
         self.check_margin(&new, Qty(qty.0.saturating_sub(old.new.qty.0)))?;
 
-        // Carried out as asked: nothing to add.
-        let done = Input::Replaced { order, request, qty: None, price: None, stop_price: None };
+        // The terms as they are: the replace was sent with all of them.
+        let done = Input::Replaced { order, request, qty: Some(qty), price, stop_price };
         out.reports.push(out.now, done);
         let mut amended = Resting { new, ..old };
         if self.try_live(at, &mut amended, out) {

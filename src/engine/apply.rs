@@ -10,10 +10,11 @@ use crate::instrument::InstrumentId;
 use crate::limits::{PRICE_MAX, QTY_MAX};
 use crate::order::{
     Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind,
-    Requests, Tif,
+    Requests, Sent, SweepKind, Tif,
 };
 use crate::position::{Fill, Position, slippage};
 use crate::risk::{InstrumentBook, Market};
+use crate::settings::Scope;
 use crate::units::{Money, Price, Qty, Side, Ts};
 use std::fmt;
 
@@ -56,7 +57,10 @@ pub fn apply(state: &mut State, record: &Record) -> Result<(), Diverged> {
     }
     let clamped = head.flags & FLAG_CLAMPED != 0;
     state.seq += record.slot_count() as u64;
-    state.ts = head.ts;
+    if head.ts > state.ts {
+        state.ts = head.ts;
+        state.controls.rates.advance(head.ts);
+    }
     match &record.body {
         Body::Opening(_) => Ok(()),
         // An input that is refused for its time changes nothing.
@@ -122,7 +126,7 @@ impl State {
                 order.reason = Some(reason);
             }),
             Event::Passed { order } => self.pass(order),
-            Event::Submitted { order } => self.transition(order, OrderEvent::Submit, |_| {}),
+            Event::Submitted { order } => self.submit(order),
             Event::Received { order } => self.flag(order, Flags::RECEIVED),
             Event::Accepted { order, late } => self.accept(order, late),
             Event::Rejected { order } => self.transition(order, OrderEvent::Reject, |order| {
@@ -137,13 +141,11 @@ impl State {
             Event::Suspended { order } => self.flag(order, Flags::SUSPENDED),
             Event::DoneForDay { order } => self.flag(order, Flags::DONE_FOR_DAY),
             Event::CancelAsked { order, request } => {
-                let (qty, price, stop_price) = (None, None, None);
-                let kind = RequestKind::Cancel;
-                self.open_request(order, Request { id: request, kind, qty, price, stop_price })
+                self.open_request(order, request, RequestKind::Cancel, (None, None, None))
             }
             Event::ReplaceAsked { order, request, qty, price, stop_price } => {
-                let kind = RequestKind::Replace;
-                self.open_request(order, Request { id: request, kind, qty, price, stop_price })
+                let terms = (qty, price, stop_price);
+                self.open_request(order, request, RequestKind::Replace, terms)
             }
             Event::RequestPending { order, request } => {
                 let order = self.orders.get(order).ok_or(NO_ORDER)?;
@@ -173,18 +175,21 @@ impl State {
             | Event::Anomaly { .. }
             | Event::Warning { .. } => Ok(()),
             Event::Busted { .. } | Event::Corrected { .. } => Err("not known yet"),
-            Event::Unanswered { .. } | Event::InstrumentHalted { .. } | Event::LimitSet { .. } => {
-                Err("not known yet")
-            }
+            Event::Unanswered { order, request, since } => self.unanswered(order, request, since),
             Event::Halted { reason } => {
                 self.halted = Some(reason);
                 Ok(())
             }
-            Event::Resumed {} => {
-                self.halted = None;
-                self.account.restart_peak();
+            Event::InstrumentHalted { instrument, reason } => {
+                let book = self.books.get_mut(instrument.index()).ok_or(NO_INSTRUMENT)?;
+                book.halted = Some(reason);
                 Ok(())
             }
+            Event::Resumed {} => {
+                self.resume();
+                Ok(())
+            }
+            Event::LimitSet { .. } => self.set_limit(event),
             Event::DayRolled { equity } => {
                 if self.account.equity() != equity {
                     return Err("the equity is another");
@@ -194,6 +199,9 @@ impl State {
             }
             Event::Sweep { kind, next, done } => {
                 self.sweeps.set(kind, if done { None } else { Some(next) });
+                if kind == SweepKind::Overdue && next == 0 {
+                    self.overdue_since = self.ts;
+                }
                 Ok(())
             }
             Event::Closed { order } => {
@@ -234,10 +242,20 @@ impl State {
     /// Changes an order, and what it adds to its side's worst case with it. Every change of an
     /// order goes through here.
     fn update(&mut self, id: ClOrdId, change: impl FnOnce(&mut Order) -> Applied) -> Applied {
+        let slot = self.orders.slot(id).ok_or(NO_ORDER)?;
         let order = self.orders.get_mut(id).ok_or(NO_ORDER)?;
         let before = order.contribution();
+        let ladder = Some(&mut self.controls.ladder).filter(|ladder| ladder.is_on());
+        let reached = ladder.as_ref().and_then(|_| order.reach());
         change(order)?;
+        if order.flags.has(Flags::OVERDUE) && !order.awaits_answer() {
+            // It has been answered, late.
+            order.flags = order.flags.without(Flags::OVERDUE);
+        }
         let after = order.contribution();
+        if let Some(ladder) = ladder {
+            ladder.reprice((order.instrument, order.side), slot, reached, order.reach());
+        }
         let ended = OrderBook::can_retire(order);
         if before != after
             && let Some(book) = self.books.get_mut(order.instrument.index())
@@ -267,6 +285,48 @@ impl State {
             }
             change(order);
             Ok(())
+        })
+    }
+
+    /// Handed over: from here on it counts for everything that limits how fast and how often.
+    fn submit(&mut self, id: ClOrdId) -> Applied {
+        self.transition(id, OrderEvent::Submit, |_| {})?;
+        let order = self.orders.get(id).ok_or(NO_ORDER)?;
+        self.controls.note_order(self.ts, order, &self.settings.risk.limits);
+        Ok(())
+    }
+
+    /// Everything that waits for a person trades again.
+    fn resume(&mut self) {
+        self.halted = None;
+        for book in &mut self.books {
+            book.halted = None;
+        }
+        self.controls.repeats.clear();
+        self.account.restart_peak();
+    }
+
+    fn set_limit(&mut self, event: &Event) -> Applied {
+        let Event::LimitSet { scope, instrument, strategy, key, value } = *event else {
+            unreachable!("the caller matched it")
+        };
+        let limits = self.settings.risk.limits_of_mut(scope, instrument, strategy);
+        let limits = limits.filter(|_| scope == Scope::Account || key.is_scoped());
+        limits.ok_or("no such limit")?.set(key, value).map_err(|_| "the limit leaves its range")
+    }
+
+    /// Said once of an order, and once of each of its requests.
+    fn unanswered(&mut self, id: ClOrdId, request: ClOrdId, since: Ts) -> Applied {
+        self.update(id, |order| {
+            let handed_over = if request != ClOrdId::NONE {
+                order.requests.note_overdue(request).map(|request| request.since)
+            } else if order.awaits_answer() {
+                order.flags = order.flags.with(Flags::OVERDUE);
+                Some(order.created)
+            } else {
+                None
+            };
+            if handed_over == Some(since) { Ok(()) } else { Err("nothing is unanswered since") }
         })
     }
 
@@ -315,15 +375,33 @@ impl State {
         self.transition(id, OrderEvent::Accept, change)
     }
 
-    fn open_request(&mut self, id: ClOrdId, request: Request) -> Applied {
-        let own = request.id.source() == usize::from(OWN_SOURCE);
-        if !self.is_new_id(request.id) || (own && request.id != self.next_own_id()) {
+    fn open_request(
+        &mut self,
+        id: ClOrdId,
+        request: ClOrdId,
+        kind: RequestKind,
+        (qty, price, stop_price): (Option<Qty>, Option<Price>, Option<Price>),
+    ) -> Applied {
+        let own = request.source() == usize::from(OWN_SOURCE);
+        if !self.is_new_id(request) || (own && request != self.next_own_id()) {
             return Err("the id has been used, or left others out");
         }
-        self.last_ids[request.id.source()] = request.id;
+        self.last_ids[request.source()] = request;
+        let (since, overdue) = (self.ts, false);
         self.update(id, |order| {
+            let before = order.projected();
+            let sent = Sent {
+                qty: qty.unwrap_or(before.qty),
+                price: price.or(before.price),
+                stop_price: stop_price.or(before.stop_price),
+            };
+            let request =
+                Request { id: request, kind, qty, price, stop_price, sent, since, overdue };
             if order.requests.open(request) { Ok(()) } else { Err("no room for the request") }
-        })
+        })?;
+        let order = self.orders.get(id).ok_or(NO_ORDER)?;
+        self.controls.note_request(self.ts, order);
+        Ok(())
     }
 
     /// Ends a request; none is the answer that nobody asked for.

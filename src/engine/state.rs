@@ -7,8 +7,8 @@ use crate::instrument::InstrumentId;
 use crate::limits::SOURCES_MAX;
 use crate::order::{ClOrdId, Order, OrderBook, Sweeps};
 use crate::position::{Account, Position};
-use crate::risk::{Correlations, InstrumentBook, RiskView};
-use crate::settings::Settings;
+use crate::risk::{Controls, Correlations, InstrumentBook, RiskView};
+use crate::settings::{LimitKey, Limits, RiskSettings, Settings};
 use crate::units::{Price, Ts};
 
 /// The feeder number of the engine's own requests: the cancels of a sweep.
@@ -28,14 +28,22 @@ pub struct State {
     pub(super) orders: OrderBook,
     pub(super) executions: Executions,
     pub(super) correlations: Correlations,
+    pub(super) controls: Controls,
     pub(super) last_ids: [ClOrdId; SOURCES_MAX],
     pub(super) sweeps: Sweeps,
+    /// When the last walk for what was not answered began.
+    pub(super) overdue_since: Ts,
     pub(super) checkpoint_seq: u64,
 }
 
 impl State {
     /// The state before the first record. Takes all the memory that the engine will ever take.
-    pub fn new(settings: Settings) -> Self {
+    pub fn new(mut settings: Settings) -> Self {
+        let (instruments, strategies) = (settings.instruments.len(), settings.strategies.len());
+        // Whole, so that a limit can be set for any of them later.
+        settings.risk.symbols.resize(instruments, Limits::OFF);
+        settings.risk.strategies.resize(strategies, Limits::OFF);
+        let controls = Controls::new(&settings.risk, &settings.capacity, instruments, strategies);
         let books = settings.instruments.iter().cloned().map(InstrumentBook::new).collect();
         let window = settings.risk.correlation_window;
         Self {
@@ -47,9 +55,11 @@ impl State {
             books,
             orders: OrderBook::new(settings.capacity.orders),
             executions: Executions::new(settings.capacity.executions),
-            correlations: Correlations::new(settings.instruments.len(), window),
+            correlations: Correlations::new(instruments, window),
+            controls,
             last_ids: [ClOrdId::NONE; SOURCES_MAX],
             sweeps: Sweeps::default(),
+            overdue_since: Ts(i64::MIN),
             checkpoint_seq: 0,
             settings,
         }
@@ -70,7 +80,7 @@ impl State {
         self.halted
     }
 
-    /// What it was started with.
+    /// What it was started with, and every limit as it was set since.
     pub const fn settings(&self) -> &Settings {
         &self.settings
     }
@@ -88,6 +98,11 @@ impl State {
     /// The executions seen.
     pub const fn executions(&self) -> &Executions {
         &self.executions
+    }
+
+    /// What has been sent, as the controls remember it.
+    pub const fn controls(&self) -> &Controls {
+        &self.controls
     }
 
     /// One order.
@@ -152,6 +167,7 @@ impl State {
             account: &self.account,
             books: &self.books,
             correlations: &self.correlations,
+            controls: &self.controls,
             orders_free: true,
             executions_free: !self.executions.is_nearly_full(),
         }
@@ -170,11 +186,26 @@ impl State {
         self.orders.digest(&mut digest);
         self.executions.digest(&mut digest);
         self.correlations.digest(&mut digest);
+        self.controls.digest(&mut digest);
+        digest_limits(&self.settings.risk, &mut digest);
         for id in &self.last_ids {
             digest.word(id.0);
         }
         self.sweeps.digest(&mut digest);
+        digest.signed(self.overdue_since.0);
         digest.word(self.checkpoint_seq);
         digest.finish()
+    }
+}
+
+/// Folds in every limit: what else there is of the settings never changes.
+fn digest_limits(risk: &RiskSettings, digest: &mut Digest) {
+    let scoped = risk.symbols.iter().chain(&risk.strategies);
+    for limits in [&risk.limits].into_iter().chain(scoped) {
+        for key in LimitKey::ALL {
+            let limit = limits.get(*key);
+            digest.word(u64::from(limit.is_some()));
+            digest.wide(limit.unwrap_or_default().0);
+        }
     }
 }

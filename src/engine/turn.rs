@@ -8,9 +8,11 @@ use crate::code::Code;
 use crate::codec::{FLAG_END, Head, Slot, Slots};
 use crate::event::{Body, Event, Record};
 use crate::input::ExecKey;
+use crate::instrument::InstrumentId;
 use crate::limits::{SLOTS_PER_INPUT_MAX, SWEEP_ORDERS_MAX};
 use crate::order::{ClOrdId, OrderEvent, OrderState};
-use crate::units::Ts;
+use crate::settings::OnAnomaly;
+use crate::units::{Qty, Ts};
 use arrayvec::ArrayVec;
 
 /// A message on its way to a broker, and the record that must be in the log before it leaves.
@@ -37,6 +39,15 @@ pub trait Output {
 impl Output for () {
     fn record(&mut self, _slots: &[Slot]) {}
     fn send(&mut self, _outbound: &Outbound) {}
+}
+
+/// What is odd about a report: the fields of [`Event::Anomaly`].
+pub(super) struct Anomaly {
+    pub(super) code: Code,
+    pub(super) order: ClOrdId,
+    pub(super) exec: ExecKey,
+    pub(super) qty: Qty,
+    pub(super) booked: bool,
 }
 
 /// Most messages that one input sends: a sweep's cancels, or one order and its market data.
@@ -90,6 +101,31 @@ impl<'a, O: Output> Turn<'a, O> {
         record.body.encode_into(seq, ts, flags, &mut self.held);
         self.slot_count += self.held.len();
         assert!(self.slot_count <= SLOTS_PER_INPUT_MAX);
+    }
+
+    /// Records that a report contradicts the order's state or itself, and does beside it what
+    /// `on_anomaly` says, once: `instrument` must be in the table.
+    pub(super) fn anomaly(&mut self, instrument: InstrumentId, anomaly: Anomaly) {
+        let Anomaly { code, order, exec, qty, booked } = anomaly;
+        self.emit(Event::Anomaly { code, order, exec, qty, booked });
+        let reason = Code::Anomaly;
+        match self.state.settings.risk.on_anomaly {
+            OnAnomaly::Report => {}
+            OnAnomaly::HaltInstrument => {
+                let book = self.state.book(instrument).expect("it is in the table");
+                if book.halted.is_none() {
+                    self.emit(Event::InstrumentHalted { instrument, reason });
+                }
+            }
+            OnAnomaly::Halt => self.halt(reason),
+        }
+    }
+
+    /// Halts trading, if it is not halted: the first reason stays.
+    pub(super) fn halt(&mut self, reason: Code) {
+        if self.state.halted().is_none() {
+            self.emit(Event::Halted { reason });
+        }
     }
 
     /// Sends a message once the group is complete.

@@ -3,6 +3,7 @@
 //! Nothing grows after it is built. A slot's generation grows when it is freed, so that a key kept
 //! from before finds nothing instead of somebody else's order.
 
+use super::table::{Key, Table};
 use super::{ClOrdId, Flags, Order, OrderState};
 use crate::digest::Digest;
 use std::collections::VecDeque;
@@ -29,7 +30,7 @@ pub struct OrderBook {
     free: Vec<u32>,
     /// Orders that had ended, oldest first. One that was opened again since is passed over.
     finished: VecDeque<SlotKey>,
-    ids: IdTable,
+    ids: Table<ClOrdId>,
     /// Slots that have ever held an order: low ones are used first, so a walk ends early.
     used: usize,
 }
@@ -44,7 +45,7 @@ impl OrderBook {
             slots: vec![empty; orders_max],
             free: (0..count).rev().collect(),
             finished: VecDeque::with_capacity(orders_max),
-            ids: IdTable::new(orders_max),
+            ids: Table::new(orders_max),
             used: 0,
         }
     }
@@ -88,6 +89,11 @@ impl OrderBook {
     pub fn key(&self, id: ClOrdId) -> Option<SlotKey> {
         let index = self.ids.get(id)?;
         Some(SlotKey { index, generation: self.slots[index as usize].generation })
+    }
+
+    /// The slot of the order with this id.
+    pub(crate) fn slot(&self, id: ClOrdId) -> Option<u32> {
+        self.ids.get(id)
     }
 
     /// The order that a key was made for, unless it has been retired since.
@@ -204,74 +210,10 @@ impl OrderBook {
     }
 }
 
-/// Id to slot: open addressing with linear probing, at most half full, entries shifted back on
-/// removal so that no tombstones pile up.
-#[derive(Clone, Debug)]
-struct IdTable {
-    entries: Vec<(ClOrdId, u32)>,
-    mask: usize,
-}
+impl Key for ClOrdId {
+    const NONE: Self = Self::NONE;
 
-impl IdTable {
-    fn new(orders_max: usize) -> Self {
-        let size = (orders_max * 2).next_power_of_two();
-        Self { entries: vec![(ClOrdId::NONE, 0); size], mask: size - 1 }
-    }
-
-    /// Fibonacci hashing: ids are counters, and this spreads neighbours.
-    fn home(&self, id: ClOrdId) -> usize {
-        let spread = id.0.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
-        usize::try_from(spread).expect("32 bits fit") & self.mask
-    }
-
-    fn find(&self, id: ClOrdId) -> Option<usize> {
-        if id == ClOrdId::NONE {
-            return None;
-        }
-        let mut place = self.home(id);
-        // Bounded: at most half of the entries are taken.
-        while self.entries[place].0 != ClOrdId::NONE {
-            if self.entries[place].0 == id {
-                return Some(place);
-            }
-            place = (place + 1) & self.mask;
-        }
-        None
-    }
-
-    fn get(&self, id: ClOrdId) -> Option<u32> {
-        Some(self.entries[self.find(id)?].1)
-    }
-
-    fn insert(&mut self, id: ClOrdId, index: u32) {
-        assert!(id != ClOrdId::NONE);
-        let mut place = self.home(id);
-        while self.entries[place].0 != ClOrdId::NONE {
-            assert!(self.entries[place].0 != id);
-            place = (place + 1) & self.mask;
-        }
-        self.entries[place] = (id, index);
-    }
-
-    fn remove(&mut self, id: ClOrdId) -> Option<u32> {
-        let mut hole = self.find(id)?;
-        let index = self.entries[hole].1;
-        let mut place = hole;
-        loop {
-            place = (place + 1) & self.mask;
-            let (next, _) = self.entries[place];
-            if next == ClOrdId::NONE {
-                break;
-            }
-            // An entry may fill the hole only if its home does not lie between hole and place.
-            let from_home = place.wrapping_sub(self.home(next)) & self.mask;
-            let from_hole = place.wrapping_sub(hole) & self.mask;
-            if from_home >= from_hole {
-                self.entries[hole] = self.entries[place];
-                hole = place;
-            }
-        }
-        self.entries[hole] = (ClOrdId::NONE, 0);
-        Some(index)
+    fn spread(self) -> u64 {
+        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }

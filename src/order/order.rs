@@ -1,6 +1,6 @@
 //! One order: what was asked, what has traded, what is open, and the status a counterparty sees.
 
-use super::requests::{RequestKind, Requests};
+use super::requests::{RequestKind, Requests, Sent};
 use super::state::OrderState;
 use crate::code::Code;
 use crate::digest::Digest;
@@ -76,6 +76,19 @@ impl OrdType {
     pub const fn has_stop(self) -> bool {
         matches!(self, Self::Stop | Self::StopLimit)
     }
+
+    /// The most aggressive price at which an order of this type trades: its limit, or the end of
+    /// the range if it takes any price. `None` while its stop has not triggered: nothing then.
+    pub const fn reach(self, side: Side, limit: Option<Price>, triggered: bool) -> Option<Price> {
+        match (self, triggered) {
+            (Self::Market, _) | (Self::Stop, true) => Some(match side {
+                Side::Buy => Price(i64::MAX),
+                Side::Sell => Price(i64::MIN),
+            }),
+            (Self::Limit, _) | (Self::StopLimit, true) => limit,
+            (Self::Stop | Self::StopLimit, false) => None,
+        }
+    }
 }
 
 /// FIX `TimeInForce(59)`.
@@ -129,6 +142,10 @@ impl Flags {
     pub const ACKED: Self = Self(1 << 6);
     /// The venue has said that it has it, before acknowledging it.
     pub const RECEIVED: Self = Self(1 << 7);
+    /// Made by the engine, not by a feeder: its quantity comes from what is held.
+    pub const OWN: Self = Self(1 << 12);
+    /// The venue has not answered it in time, and that has been said.
+    pub const OVERDUE: Self = Self(1 << 13);
 
     /// Whether every bit of `other` is set.
     pub const fn has(self, other: Self) -> bool {
@@ -308,6 +325,43 @@ impl Order {
         first.unwrap_or(by_state)
     }
 
+    /// Its terms if every outstanding replace is carried out.
+    pub fn projected(&self) -> Sent {
+        let asked = self.requests.iter().rfind(|r| r.kind == RequestKind::Replace);
+        let own = Sent { qty: self.order_qty, price: self.price, stop_price: self.stop_price };
+        asked.map_or(own, |request| request.sent)
+    }
+
+    /// Whether it has been handed over and the venue has said nothing about it: what became of it
+    /// nobody knows.
+    pub fn awaits_answer(&self) -> bool {
+        let said = [
+            Flags::UNKNOWN,
+            Flags::TRIGGERED,
+            Flags::SUSPENDED,
+            Flags::DONE_FOR_DAY,
+            Flags::ACKED,
+            Flags::RECEIVED,
+        ];
+        self.state == OrderState::Submitted && !said.into_iter().any(|flag| self.flags.has(flag))
+    }
+
+    /// The most aggressive price at which it may trade now, outstanding replaces included: see
+    /// [`OrdType::reach`]. `None` where it cannot.
+    pub fn reach(&self) -> Option<Price> {
+        if self.contribution().qty.0 <= 0 {
+            return None;
+        }
+        let reach = |limit| self.ord_type.reach(self.side, limit, self.flags.has(Flags::TRIGGERED));
+        let asked = self.requests.iter().filter(|r| r.kind == RequestKind::Replace);
+        let limits = asked.filter_map(|request| reach(request.sent.price));
+        let own = reach(self.price)?;
+        Some(match self.side {
+            Side::Buy => limits.fold(own, Price::max),
+            Side::Sell => limits.fold(own, Price::min),
+        })
+    }
+
     /// What it adds to the worst case of its side. Nothing once it has ended, but for a filled
     /// order that an outstanding replace may open again.
     pub fn contribution(&self) -> Contribution {
@@ -316,9 +370,9 @@ impl Order {
         let ended = self.state.is_final() && self.state != OrderState::Filled;
         let done = self.flags.has(Flags::DONE_FOR_DAY) && self.tif == Tif::Day;
         for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
-            total = total.max(request.qty.unwrap_or(Qty(0)));
-            let asked = if self.ord_type.has_limit() { request.price } else { request.stop_price };
-            price = larger(price, asked);
+            let Sent { qty, price: limit, stop_price } = request.sent;
+            total = total.max(qty);
+            price = larger(price, if self.ord_type.has_limit() { limit } else { stop_price });
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
@@ -369,6 +423,11 @@ impl Order {
             digest.option(request.qty.map(|qty| qty.0));
             digest.option(request.price.map(|price| price.0));
             digest.option(request.stop_price.map(|price| price.0));
+            digest.signed(request.sent.qty.0);
+            digest.option(request.sent.price.map(|price| price.0));
+            digest.option(request.sent.stop_price.map(|price| price.0));
+            digest.signed(request.since.0);
+            digest.word(u64::from(request.overdue));
         }
     }
 }

@@ -5,7 +5,7 @@
 
 use super::ClOrdId;
 use crate::limits::REQUESTS_PER_ORDER_MAX;
-use crate::units::{Price, Qty};
+use crate::units::{Price, Qty, Ts};
 use arrayvec::ArrayVec;
 
 /// What was asked of the venue.
@@ -28,6 +28,18 @@ impl RequestKind {
     }
 }
 
+/// An order's terms as they were sent with a replace: what the replace asks for, and for the rest
+/// what the order, or the replace before it, had.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    /// Total quantity, lots.
+    pub qty: Qty,
+    /// Limit price.
+    pub price: Option<Price>,
+    /// Stop price.
+    pub stop_price: Option<Price>,
+}
+
 /// One request that the venue has not answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -41,6 +53,13 @@ pub struct Request {
     pub price: Option<Price>,
     /// The new stop price, if the request changes it.
     pub stop_price: Option<Price>,
+    /// All of the order's terms, as the venue was sent them: it may carry them out whatever becomes
+    /// of the replaces before this one.
+    pub sent: Sent,
+    /// When it was handed over.
+    pub since: Ts,
+    /// The venue has not answered it in time, and that has been said.
+    pub overdue: bool,
 }
 
 /// The outstanding requests of one order, oldest first: so many replaces, and one cancel, whose
@@ -84,6 +103,13 @@ impl Requests {
     #[must_use]
     pub fn open(&mut self, request: Request) -> bool {
         !self.is_full(request.kind) && self.0.try_push(request).is_ok()
+    }
+
+    /// Notes that an outstanding request has not been answered in time. Returns it, if it is one.
+    pub fn note_overdue(&mut self, id: ClOrdId) -> Option<Request> {
+        let request = self.0.iter_mut().find(|request| request.id == id)?;
+        request.overdue = true;
+        Some(*request)
     }
 
     /// Ends a request: it was answered. Returns it, if it was outstanding.

@@ -2,15 +2,19 @@
 //! that can only shrink a position is never held back by a limit on exposure.
 
 mod case;
+pub mod controls;
 pub mod correlation;
 pub mod exposure;
+pub mod recent;
 pub mod rules;
 pub mod sizing;
 mod stake;
+pub mod throttle;
 pub mod validate;
 pub mod verdict;
 pub mod view;
 
+pub use controls::{Controls, repeats_limit};
 pub use correlation::{Correlations, Deviation};
 pub use exposure::Exposure;
 pub use rules::{check, outcomes};

@@ -4,6 +4,7 @@
 //! and cannot be had breaks `NO_MARK` or `OVERFLOW`, and the rule that asked for it does not run.
 
 use super::case::Case;
+use super::controls;
 use super::stake::Stake;
 use super::verdict::{Asked, Outcome, RULES, Reading, Reply, Rule, Tally, Verdict, Warning};
 use super::view::{Candidate, RiskView};
@@ -31,11 +32,17 @@ enum Run {
 /// The rules that there are, in the order of their bits.
 const TABLE: &[(Rule, Run)] = &[
     (Rule::Halted, Run::Known(halted)),
+    (Rule::InstrumentHalted, Run::Known(instrument_halted)),
     (Rule::MarketClosed, Run::Known(market_closed)),
     (Rule::NoMark, Run::Lost),
     (Rule::StaleMark, Run::Price(stale_mark)),
     (Rule::NoRate, Run::Lost),
     (Rule::ReduceOnly, Run::Known(reduce_only)),
+    (Rule::DuplicateOrder, Run::Known(controls::duplicate_order)),
+    (Rule::OrderRate, Run::Figure(controls::order_rate)),
+    (Rule::MessageRate, Run::Figure(controls::message_rate)),
+    (Rule::MaxRepeats, Run::Known(controls::max_repeats)),
+    (Rule::SelfMatch, Run::Known(controls::self_match)),
     (Rule::PriceCollar, Run::Price(price_collar)),
     (Rule::MaxOrderQty, Run::Figure(max_order_qty)),
     (Rule::MaxOrderNotional, Run::Price(max_order_notional)),
@@ -123,9 +130,17 @@ fn judge(case: &Case<'_>) -> ArrayVec<(Rule, Reply), RULES> {
 
 /// Exits pass a halt, and so does a replace that cannot raise the open quantity.
 fn halted(case: &Case<'_>) -> Reply {
+    Reply::plain(case.view.halted.is_some() && raises(case))
+}
+
+/// The same, of its instrument alone.
+fn instrument_halted(case: &Case<'_>) -> Reply {
+    Reply::plain(case.book.halted.is_some() && raises(case))
+}
+
+fn raises(case: &Case<'_>) -> bool {
     let before = case.candidate.instead_of;
-    let raises = before.is_none_or(|before| case.candidate.qty > before.qty);
-    Reply::plain(case.view.halted.is_some() && raises && !case.is_exit)
+    before.is_none_or(|before| case.candidate.qty > before.qty) && !case.is_exit
 }
 
 /// For exits, too. What only takes back can be asked for at any hour, like a cancel.
@@ -344,7 +359,8 @@ fn capacity(case: &Case<'_>) -> Reply {
     if case.candidate.instead_of.is_some() {
         return Reply::Skipped;
     }
-    Reply::plain(!(case.view.orders_free && case.view.executions_free))
+    let is_free = case.view.orders_free && case.view.executions_free;
+    Reply::plain(!(is_free && controls::has_room(case)))
 }
 
 /// The position stays in its range if everything on this side trades. Breaks for figures that leave

@@ -90,7 +90,7 @@ impl Rule {
 
     /// Whether what it measures is bounded from below, not from above.
     const fn is_minimum(self) -> bool {
-        matches!(self, Self::MinNotional)
+        matches!(self, Self::MinNotional | Self::DuplicateOrder)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the rules look at: the market, the books of all instruments, the order to be judged.
 
+use super::controls::Controls;
 use super::correlation::Correlations;
 use super::exposure::Exposure;
 use crate::code::Code;
@@ -60,6 +61,8 @@ pub struct InstrumentBook {
     pub exposure: Exposure,
     /// The stop of the order that last enlarged the position.
     pub protect_px: Option<Price>,
+    /// Why trading in it is halted, if it is.
+    pub halted: Option<Code>,
 }
 
 impl InstrumentBook {
@@ -73,6 +76,7 @@ impl InstrumentBook {
             position: Position::default(),
             exposure: Exposure::default(),
             protect_px: None,
+            halted: None,
         }
     }
 
@@ -94,12 +98,21 @@ impl InstrumentBook {
 
     /// Folds in what can change; the contract cannot.
     pub fn digest(&self, digest: &mut Digest) {
-        let Self { spec: _, lot_value: _, qty_limit: _, market, position, exposure, protect_px } =
-            self;
+        let Self {
+            spec: _,
+            lot_value: _,
+            qty_limit: _,
+            market,
+            position,
+            exposure,
+            protect_px,
+            halted,
+        } = self;
         market.digest(digest);
         position.digest(digest);
         exposure.digest(digest);
         digest.option(protect_px.map(|price| price.0));
+        digest.word(halted.map_or(0, |code| code as u64));
     }
 }
 
@@ -128,6 +141,10 @@ pub struct Candidate {
     pub protect_px: Option<Price>,
     /// May only shrink the position.
     pub reduce_only: bool,
+    /// Made by the engine, not by a feeder.
+    pub is_own: bool,
+    /// For a replace: the order's stop has triggered.
+    pub is_triggered: bool,
     /// For a replace: what the order counts for now, which this stands in for.
     pub instead_of: Option<Contribution>,
 }
@@ -158,6 +175,8 @@ pub struct RiskView<'a> {
     pub books: &'a [InstrumentBook],
     /// How the instruments move together.
     pub correlations: &'a Correlations,
+    /// What has been sent before.
+    pub controls: &'a Controls,
     /// Whether another order can be held.
     pub orders_free: bool,
     /// Whether executions can be told from repeated ones beyond the reserve.
@@ -171,13 +190,9 @@ impl<'a> RiskView<'a> {
         &self,
         candidate: &Candidate,
     ) -> impl Iterator<Item = (Scope, &'a Limits)> + use<'a> {
-        let settings = self.settings;
-        let strategy = usize::from(candidate.strategy).checked_sub(1);
-        let found = [
-            (Scope::Account, Some(&settings.limits)),
-            (Scope::Instrument, settings.symbols.get(candidate.instrument.index())),
-            (Scope::Strategy, strategy.and_then(|index| settings.strategies.get(index))),
-        ];
-        found.into_iter().filter_map(|(scope, limits)| Some((scope, limits?)))
+        let (settings, Candidate { instrument, strategy, .. }) = (self.settings, *candidate);
+        Scope::ALL.into_iter().filter_map(move |scope| {
+            Some((scope, settings.limits_of(scope, instrument, strategy)?))
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! Every limit that is a number: one list, from which follow its key, its unit, how it is read and
 //! shown, and how it is changed while the engine runs.
 
-use crate::limits::{MONEY_SCALE, PRICE_SCALE};
+use crate::limits::{MONEY_SCALE, PRICE_SCALE, RATE_MAX};
 use crate::units::{Money, Ratio, Units, parse_decimal};
 use std::fmt;
 
@@ -61,7 +61,7 @@ pub struct Count(pub u32);
 pub enum LimitError {
     /// No decimal number.
     NotDecimal,
-    /// Below zero, finer than the unit, or past its range.
+    /// Below zero, finer than the unit, past its range, or a rate past [`RATE_MAX`].
     OutOfRange,
 }
 
@@ -108,7 +108,7 @@ macro_rules! limits {
             /// # Errors
             /// [`LimitError::OutOfRange`]; nothing is changed.
             pub fn set(&mut self, key: LimitKey, value: Option<Money>) -> Result<(), LimitError> {
-                if value.is_some_and(|value| value < Money::ZERO) {
+                if value.is_some_and(|value| value < Money::ZERO || value > key.most()) {
                     return Err(LimitError::OutOfRange);
                 }
                 match key {
@@ -195,6 +195,31 @@ limits! {
 }
 
 impl LimitKey {
+    /// The largest value that it may have, in 1e-18 of its unit: a rate is one that can be counted.
+    const fn most(self) -> Money {
+        match self {
+            Self::MaxOrdersPerSecond | Self::MaxMessagesPerSecond => {
+                Money(RATE_MAX as i128 * MONEY_SCALE)
+            }
+            Self::MaxPositionPct
+            | Self::MaxDrawdownPct
+            | Self::MaxDailyLossPct
+            | Self::MaxCorrelation
+            | Self::MaxPositions
+            | Self::MaxOrderQty
+            | Self::MaxOrderNotional
+            | Self::MaxGrossExposure
+            | Self::MaxNetExposure
+            | Self::MaxOpenOrders
+            | Self::MaxLeverage
+            | Self::PriceCollarPct
+            | Self::MaxMarkAgeMs
+            | Self::DuplicateWindowMs
+            | Self::MaxRepeats
+            | Self::AnswerTimeoutMs => Money(i128::MAX),
+        }
+    }
+
     /// The key of this name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.iter().copied().find(|key| key.name() == name)

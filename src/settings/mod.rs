@@ -189,6 +189,35 @@ pub struct RiskSettings {
 }
 
 impl RiskSettings {
+    /// The limits of a scope: the account's, or those of this instrument or this strategy. `None`
+    /// where it has none.
+    pub fn limits_of(
+        &self,
+        scope: Scope,
+        instrument: InstrumentId,
+        strategy: u16,
+    ) -> Option<&Limits> {
+        match scope {
+            Scope::Account => Some(&self.limits),
+            Scope::Instrument => self.symbols.get(instrument.index()),
+            Scope::Strategy => self.strategies.get(usize::from(strategy).checked_sub(1)?),
+        }
+    }
+
+    /// As [`RiskSettings::limits_of`], to be changed.
+    pub fn limits_of_mut(
+        &mut self,
+        scope: Scope,
+        instrument: InstrumentId,
+        strategy: u16,
+    ) -> Option<&mut Limits> {
+        match scope {
+            Scope::Account => Some(&mut self.limits),
+            Scope::Instrument => self.symbols.get_mut(instrument.index()),
+            Scope::Strategy => self.strategies.get_mut(usize::from(strategy).checked_sub(1)?),
+        }
+    }
+
     /// Every limit off; signals carry their own quantity.
     pub const OFF: Self = Self {
         limits: Limits::OFF,

@@ -8,9 +8,10 @@ use trade_engine::limits::PRICE_SCALE;
 use trade_engine::order::{Contribution, OrdType};
 use trade_engine::position::{Account, Position};
 use trade_engine::risk::{
-    Candidate, Correlations, InstrumentBook, Outcome, RiskView, Rule, Verdict, check, outcomes,
+    Candidate, Controls, Correlations, InstrumentBook, Outcome, RiskView, Rule, Verdict, check,
+    outcomes,
 };
-use trade_engine::settings::{Limits, RiskSettings, Scope};
+use trade_engine::settings::{Capacity, Limits, RiskSettings, Scope};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts, Units};
 
 pub const ES: InstrumentId = InstrumentId(0);
@@ -38,6 +39,7 @@ pub struct World {
     pub account: Account,
     pub books: Vec<InstrumentBook>,
     pub correlations: Correlations,
+    pub controls: Controls,
     pub orders_free: bool,
     pub executions_free: bool,
 }
@@ -65,6 +67,7 @@ impl World {
             account: Account::new(money("100000")),
             books,
             correlations: Correlations::off(),
+            controls: Controls::new(&RiskSettings::OFF, &Capacity::default(), 3, 1),
             orders_free: true,
             executions_free: true,
         }
@@ -84,6 +87,7 @@ impl World {
             account: &self.account,
             books: &self.books,
             correlations: &self.correlations,
+            controls: &self.controls,
             orders_free: self.orders_free,
             executions_free: self.executions_free,
         }
@@ -167,6 +171,8 @@ pub fn market(instrument: InstrumentId, side: Side, qty: i64) -> Candidate {
         price: None,
         stop_price: None,
         protect_px: None,
+        is_own: false,
+        is_triggered: false,
         reduce_only: false,
         instead_of: None,
     }

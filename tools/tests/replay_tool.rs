@@ -13,8 +13,8 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, Slot, layout};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::settings::{
-    AccountSettings, Capacity, CostMethod, Count, ExposureBasis, Limits, Millis, RiskSettings,
-    Settings, Sizing,
+    AccountSettings, Capacity, CostMethod, Count, ExposureBasis, LimitKey, Limits, Millis,
+    OnAnomaly, RiskSettings, Scope, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 use trade_engine_tools::names::Names;
@@ -777,6 +777,66 @@ fn rule_lines(told: &str) -> Vec<Vec<&str>> {
 
 fn rule<'a>(lines: &'a [Vec<&'a str>], name: &str) -> &'a [&'a str] {
     lines.iter().find(|words| words[0] == name).unwrap()
+}
+
+/// What controls remember is shown as it stood when the order came; what was not answered, halted or
+/// changed is told in its place.
+#[test]
+fn explain_tells_what_the_controls_remember() {
+    let mut settings = settings();
+    settings.strategies = vec!["one".to_owned()];
+    settings.risk.limits = Limits {
+        duplicate_window_ms: Some(Millis(100)),
+        max_orders_per_second: Some(Count(3)),
+        max_messages_per_second: Some(Count(9)),
+        max_repeats: Some(Count(7)),
+        answer_timeout_ms: Some(Millis(50)),
+        ..Limits::OFF
+    };
+    settings.risk.self_match = true;
+    settings.risk.on_anomaly = OnAnomaly::HaltInstrument;
+    let mut script = Script::new(settings);
+    let first = script.limit("first", Side::Buy, 1, "4000");
+    script.limit("again", Side::Buy, 1, "4000");
+    script.limit("other", Side::Sell, 1, "4000");
+    script.now += 60_000_000;
+    script.take(Input::Timer {});
+    script.take(Input::SetLimit {
+        scope: Scope::Account,
+        instrument: InstrumentId::UNKNOWN,
+        strategy: 0,
+        key: LimitKey::MaxOrdersPerSecond,
+        value: Some(money("1")),
+    });
+    script.limit("late", Side::Buy, 1, "3990");
+    script.fill(first, "X1", 2, "4000");
+    let log = script.stop();
+    let order = |name: &str, words: &[&str]| {
+        let told = check_output(&["explain", path(&log), "--order", name], words);
+        assert!(!told.contains("is another than the rules give now"), "{told}");
+        told
+    };
+    order(
+        "first",
+        &[
+            "NO ANSWER from the venue since 2026-01-05T15:00:00.002Z: the order counts in full and \
+             is not sent again",
+            "a person set max_orders_per_second of the account to 1",
+            "ANOMALY OVERFILL",
+            "trading in ES HALTED: ANOMALY",
+        ],
+    );
+    let told = order("again", &["REJECTED by us: DUPLICATE_ORDER"]);
+    let rules = rule_lines(&told);
+    assert_eq!(rule(&rules, "DUPLICATE_ORDER")[1..4], ["BROKEN", "2", "100"]);
+    assert_eq!(rule(&rules, "ORDER_RATE")[1..4], ["passed", "2", "3"]);
+    assert_eq!(rule(&rules, "MESSAGE_RATE")[1..4], ["passed", "2", "9"]);
+    assert_eq!(rule(&rules, "MAX_REPEATS")[1..4], ["passed", "2", "7"]);
+    assert_eq!(rule(&rules, "INSTRUMENT_HALTED")[1..2], ["passed"]);
+    let told = order("other", &["our own best: buy 4000, sell none", "SELF_MATCH"]);
+    assert_eq!(rule(&rule_lines(&told), "SELF_MATCH")[1..2], ["BROKEN"]);
+    let told = order("late", &["REJECTED by us: ORDER_RATE"]);
+    assert_eq!(rule(&rule_lines(&told), "ORDER_RATE")[1..4], ["BROKEN", "2", "1"]);
 }
 
 #[test]

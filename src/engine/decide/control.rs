@@ -5,11 +5,14 @@ use super::super::turn::{Output, Turn};
 use crate::broker::Message;
 use crate::code::Code;
 use crate::event::Event;
+use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::SWEEP_ORDERS_MAX;
-use crate::order::{Cell, ClOrdId, Order, OrderBook, OrderEvent, RequestKind, SweepKind};
+use crate::order::{Cell, ClOrdId, Flags, Order, OrderBook, OrderEvent, RequestKind, SweepKind};
 use crate::position::Position;
-use crate::units::{Price, Qty};
+use crate::risk::repeats_limit;
+use crate::settings::Scope;
+use crate::units::{Price, Qty, Ts};
 
 /// Slots that one turn of a sweep looks at: empty ones cost little, but not nothing.
 const SWEEP_SLOTS_MAX: usize = 1_024;
@@ -82,28 +85,67 @@ fn market(
 pub(super) fn check_drawdown(turn: &mut Turn<'_, impl Output>) {
     let state = turn.state();
     let Some(limit) = state.settings.risk.limits.max_drawdown_pct else { return };
-    if state.halted().is_none() && state.account().drawdown(limit).broken {
-        turn.emit(Event::Halted { reason: Code::MaxDrawdown });
+    if state.account().drawdown(limit).broken {
+        turn.halt(Code::MaxDrawdown);
     }
 }
 
-/// The kill switch.
+/// The kill switch. A second one is refused as a halt, which stands already; what it asks to cancel
+/// is asked to be cancelled all the same: whoever pulls it must not have to know who did before.
 pub(super) fn halt(turn: &mut Turn<'_, impl Output>, cancel_working: bool) {
     if turn.state().halted().is_some() {
-        return turn.refuse(Code::AlreadyHalted, ClOrdId::NONE, ClOrdId::NONE);
+        turn.refuse(Code::AlreadyHalted, ClOrdId::NONE, ClOrdId::NONE);
+    } else {
+        turn.halt(Code::Operator);
     }
-    turn.emit(Event::Halted { reason: Code::Operator });
     if cancel_working {
         cancel_all(turn);
     }
 }
 
-/// Manual re-arm.
+/// Manual re-arm: of the engine, of every instrument, of every strategy that has sent as many
+/// orders as it may.
 pub(super) fn resume(turn: &mut Turn<'_, impl Output>) {
-    if turn.state().halted().is_none() {
+    let state = turn.state();
+    let risk = &state.settings().risk;
+    let waits = state.halted().is_some()
+        || state.books().iter().any(|book| book.halted.is_some())
+        || state.controls().repeats.any_used_up(|sender| repeats_limit(risk, sender));
+    if !waits {
         return turn.refuse(Code::NotHalted, ClOrdId::NONE, ClOrdId::NONE);
     }
     turn.emit(Event::Resumed {});
+}
+
+/// A person changes a limit.
+pub(super) fn set_limit(turn: &mut Turn<'_, impl Output>, input: &Input) {
+    let Input::SetLimit { scope, instrument, strategy, key, value } = *input else {
+        unreachable!("the caller matched it")
+    };
+    let refuse = |turn: &mut Turn<'_, _>, code| turn.refuse(code, ClOrdId::NONE, ClOrdId::NONE);
+    let known = turn.state().settings().risk.limits_of(scope, instrument, strategy);
+    let Some(limits) = known else {
+        return refuse(
+            turn,
+            match scope {
+                Scope::Instrument => Code::UnknownSymbol,
+                Scope::Strategy | Scope::Account => Code::Capacity,
+            },
+        );
+    };
+    if scope != Scope::Account && !key.is_scoped() {
+        // There is no place for it: the limit is the account's alone.
+        return refuse(turn, Code::Capacity);
+    }
+    let mut after = limits.clone();
+    if after.set(key, value).is_err() {
+        return refuse(turn, Code::Overflow);
+    }
+    if after == *limits {
+        return refuse(turn, Code::NoChange);
+    }
+    turn.emit(Event::LimitSet { scope, instrument, strategy, key, value });
+    check_drawdown(turn);
 }
 
 /// Asks to cancel every working order: begins anew if a walk is under way.
@@ -130,6 +172,18 @@ pub(super) fn timer(turn: &mut Turn<'_, impl Output>) {
     }
 }
 
+/// Begins a walk for orders and requests that the venue has not answered in time, where that is
+/// asked for; at most every quarter of that time, so that it is said at most so much late. The walk
+/// itself goes in turns of its own.
+pub(super) fn watch_answers(turn: &mut Turn<'_, impl Output>) {
+    let state = turn.state();
+    let Some(timeout) = state.settings.risk.limits.answer_timeout_ms else { return };
+    let is_due = state.ts().since(state.overdue_since) >= timeout.nanos() / 4;
+    if is_due && state.sweeps().get(SweepKind::Overdue).is_none() {
+        turn.emit(Event::Sweep { kind: SweepKind::Overdue, next: 0, done: false });
+    }
+}
+
 /// One bounded turn of a walk over the orders; the kill switch's first.
 pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
     let Some((kind, begin)) = turn.state().sweeps().next() else { return };
@@ -138,12 +192,12 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
     let (mut at, mut acted) = (begin, 0);
     while at < used && at - begin < SWEEP_SLOTS_MAX && acted < SWEEP_ORDERS_MAX {
         if let Some(order) = turn.state().orders().at(at).cloned() {
-            let acts = match kind {
-                SweepKind::Cancel => ask_cancel(turn, &order),
-                SweepKind::Retire => retire(turn, &order),
-                SweepKind::Overdue | SweepKind::Contingent => false,
+            acted += match kind {
+                SweepKind::Cancel => usize::from(ask_cancel(turn, &order)),
+                SweepKind::Retire => usize::from(retire(turn, &order)),
+                SweepKind::Overdue => say_unanswered(turn, &order),
+                SweepKind::Contingent => 0,
             };
-            acted += usize::from(acts);
         }
         at += 1;
     }
@@ -169,4 +223,26 @@ fn retire(turn: &mut Turn<'_, impl Output>, order: &Order) -> bool {
     }
     turn.emit(Event::Closed { order: order.id });
     true
+}
+
+/// Says what of an order the venue has not answered for longer than it may take, once each. Nothing
+/// is sent again and nothing counts for less: what became of it nobody knows. Returns how many.
+fn say_unanswered(turn: &mut Turn<'_, impl Output>, order: &Order) -> usize {
+    let state = turn.state();
+    let (now, timeout) = (state.ts(), state.settings.risk.limits.answer_timeout_ms);
+    // Switched off since the walk began.
+    let Some(timeout) = timeout else { return 0 };
+    let is_late = |since: Ts| now.since(since) > timeout.nanos();
+    let mut said = 0;
+    if order.awaits_answer() && !order.flags.has(Flags::OVERDUE) && is_late(order.created) {
+        let (order, request, since) = (order.id, ClOrdId::NONE, order.created);
+        turn.emit(Event::Unanswered { order, request, since });
+        said += 1;
+    }
+    for request in order.requests.iter().filter(|r| !r.overdue && is_late(r.since)) {
+        let (order, request, since) = (order.id, request.id, request.since);
+        turn.emit(Event::Unanswered { order, request, since });
+        said += 1;
+    }
+    said
 }

@@ -3,7 +3,7 @@
 
 use super::super::executions::Seen;
 use super::super::state::State;
-use super::super::turn::{Output, Turn};
+use super::super::turn::{Anomaly, Output, Turn};
 use super::control;
 use crate::code::Code;
 use crate::event::Event;
@@ -52,8 +52,8 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
             return turn.emit(Event::Refused { code, order, request, exec, state: 0, event: None });
         }
         Seen::Conflicting => {
-            let code = Code::ConflictingExecution;
-            return turn.emit(Event::Anomaly { code, order, exec, qty, booked: false });
+            let (code, booked) = (Code::ConflictingExecution, false);
+            return turn.anomaly(instrument, Anomaly { code, order, exec, qty, booked });
         }
     }
     let fill = Fill { side, qty, price, commission, slippage: Money::ZERO };
@@ -65,11 +65,11 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let oddities = oddities(turn, &booking);
     book(turn, &booking);
     for (code, qty) in oddities {
-        turn.emit(Event::Anomaly { code, order, exec, qty, booked: true });
+        turn.anomaly(instrument, Anomaly { code, order, exec, qty, booked: true });
     }
-    if turn.state().executions().is_full() && turn.state().halted().is_none() {
+    if turn.state().executions().is_full() {
         // The next execution could not be told from a duplicate.
-        turn.emit(Event::Halted { reason: Code::Capacity });
+        turn.halt(Code::Capacity);
     }
     control::check_drawdown(turn);
 }
@@ -123,10 +123,8 @@ fn unbooked(turn: &mut Turn<'_, impl Output>, booking: &Booking) {
     let Booking { order, exec, instrument, fill } = booking;
     let (order, exec, instrument, qty) = (*order, *exec, *instrument, fill.qty);
     turn.emit(Event::Unbooked { order, exec, instrument, reason: Code::Overflow });
-    turn.emit(Event::Anomaly { code: Code::Overflow, order, exec, qty, booked: false });
-    if turn.state().halted().is_none() {
-        turn.emit(Event::Halted { reason: Code::Anomaly });
-    }
+    turn.anomaly(instrument, Anomaly { code: Code::Overflow, order, exec, qty, booked: false });
+    turn.halt(Code::Anomaly);
 }
 
 /// What is odd about a trade.
@@ -170,7 +168,7 @@ fn is_worse(order: &Order, price: Price) -> bool {
         return false;
     }
     let asked = order.requests.iter().filter(|r| r.kind == RequestKind::Replace);
-    let limits = asked.map(|request| request.price).chain([order.price]).flatten();
+    let limits = asked.map(|request| request.sent.price).chain([order.price]).flatten();
     let worse = |limit: Price| match order.side {
         Side::Buy => price > limit,
         Side::Sell => price < limit,

@@ -51,8 +51,12 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::Bust { order, .. } | Input::Correct { order, .. } => {
             turn.refuse(Code::UnknownExecution, order, ClOrdId::NONE);
         }
-        Input::SetLimit { .. } => {}
+        Input::SetLimit { .. } => control::set_limit(turn, input),
         Input::Stop {} => turn.checkpoint(),
+    }
+    if let Input::Mark { .. } | Input::Bar { .. } | Input::Timer {} | Input::DayRoll {} = input {
+        // What comes whether anybody trades or not.
+        control::watch_answers(turn);
     }
 }
 

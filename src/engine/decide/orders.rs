@@ -140,7 +140,7 @@ fn flatten(
         return turn.refuse(Code::NoPosition, id, ClOrdId::NONE);
     }
     let mut draft = Draft::market(id, instrument, side, Qty(open));
-    draft.flags = Flags::REDUCE_ONLY;
+    draft.flags = Flags::REDUCE_ONLY.with(Flags::OWN);
     change(&mut draft);
     take_in(turn, draft);
 }
@@ -245,6 +245,8 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
         stop_price: draft.stop_price,
         protect_px: draft.protect_px,
         reduce_only: draft.flags.has(Flags::REDUCE_ONLY),
+        is_own: draft.flags.has(Flags::OWN),
+        is_triggered: false,
         instead_of: None,
     };
     let verdict = risk::check(&state.risk_view(), &candidate);

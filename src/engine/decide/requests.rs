@@ -6,9 +6,9 @@ use crate::broker::Message;
 use crate::code::Code;
 use crate::event::Event;
 use crate::input::Input;
-use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, RequestKind};
+use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, RequestKind, Sent};
 use crate::risk::{self, Candidate, Terms};
-use crate::units::{Price, Qty};
+use crate::units::Qty;
 
 /// Asks to cancel an order.
 pub(super) fn cancel(turn: &mut Turn<'_, impl Output>, id: ClOrdId, order: ClOrdId) {
@@ -53,24 +53,6 @@ fn open(
     Some(found)
 }
 
-/// The terms of an order if every outstanding replace is carried out.
-struct Projected {
-    qty: Qty,
-    price: Option<Price>,
-    stop_price: Option<Price>,
-}
-
-fn projected(order: &Order) -> Projected {
-    let start =
-        Projected { qty: order.order_qty, price: order.price, stop_price: order.stop_price };
-    let replaces = order.requests.iter().filter(|r| r.kind == RequestKind::Replace);
-    replaces.fold(start, |terms, request| Projected {
-        qty: request.qty.unwrap_or(terms.qty),
-        price: request.price.or(terms.price),
-        stop_price: request.stop_price.or(terms.stop_price),
-    })
-}
-
 /// Asks to amend an order.
 pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let Input::Replace { id, order, qty, price, stop_price, defect } = *input else {
@@ -83,8 +65,8 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
         None => OrderEvent::AskReplaceFull,
     };
     let Some(found) = open(turn, id, order, RequestKind::Replace, event) else { return };
-    let before = projected(&found);
-    let after = Projected {
+    let before = found.projected();
+    let after = Sent {
         qty: qty.unwrap_or(before.qty),
         price: price.or(before.price),
         stop_price: stop_price.or(before.stop_price),
@@ -116,7 +98,7 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
 fn check(
     turn: &Turn<'_, impl Output>,
     order: &Order,
-    after: &Projected,
+    after: &Sent,
     defect: Option<Code>,
 ) -> Result<(), Code> {
     let state = turn.state();
@@ -144,8 +126,9 @@ fn check(
         stop_price: after.stop_price,
         protect_px: order.protect_px,
         reduce_only: order.flags.has(Flags::REDUCE_ONLY),
+        is_own: order.flags.has(Flags::OWN),
+        is_triggered: order.flags.has(Flags::TRIGGERED),
         instead_of: Some(counted),
     };
-    let verdict = risk::check(&state.risk_view(), &candidate);
-    verdict.reason().map_or(Ok(()), Err)
+    risk::check(&state.risk_view(), &candidate).reason().map_or(Ok(()), Err)
 }

@@ -78,8 +78,14 @@ impl<W: Write> Story<'_, W> {
         if matches!(record.body, Body::Input(..)) {
             self.is_in_group = concerns;
         }
-        let is_halt = matches!(record.body, Body::Event(Event::Halted { .. }));
-        let is_told = concerns || (self.is_in_group && is_halt);
+        let is_halt = matches!(
+            record.body,
+            Body::Event(Event::Halted { .. } | Event::InstrumentHalted { .. })
+        );
+        // What is asked of it from here on is judged by other limits.
+        let is_alive = self.last.as_ref().is_some_and(|order| !order.state.is_final());
+        let is_limit = is_alive && matches!(record.body, Body::Event(Event::LimitSet { .. }));
+        let is_told = concerns || (self.is_in_group && is_halt) || is_limit;
         if !is_told {
             return walk.apply();
         }

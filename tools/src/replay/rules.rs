@@ -110,6 +110,8 @@ fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
         stop_price: order.stop_price,
         protect_px: order.protect_px,
         reduce_only: order.flags.has(Flags::REDUCE_ONLY),
+        is_own: order.flags.has(Flags::OWN),
+        is_triggered: false,
         instead_of: None,
     }
 }
@@ -174,6 +176,9 @@ pub(super) fn tell(
             (Outcome::Skipped, Rule::NoMark) => "no limit asks for a price here".to_owned(),
             (Outcome::Skipped, Rule::NoRate) => "no amount had to be converted".to_owned(),
             (Outcome::Skipped, Rule::ReduceOnly) => "the order is not reduce-only".to_owned(),
+            (Outcome::Skipped, Rule::DuplicateOrder) => {
+                "made by the engine, of what nothing closes already".to_owned()
+            }
             (Outcome::Skipped, _) => why.to_owned(),
             (Outcome::Passed, _) => note(state, book, rule, &view.settings.limits),
             (Outcome::Within(found) | Outcome::Broken(found), _) => {
@@ -259,6 +264,7 @@ fn is_off(view: &RiskView<'_>, book: &InstrumentBook, candidate: &Candidate, rul
         Rule::PriceCollar => off(LimitKey::PriceCollarPct),
         Rule::MaxOrderQty => off(LimitKey::MaxOrderQty),
         Rule::MaxOrderNotional => off(LimitKey::MaxOrderNotional),
+        Rule::DuplicateOrder => off(LimitKey::DuplicateWindowMs),
         Rule::MinNotional => book.spec.min_notional.is_none(),
         Rule::MaxNotional => book.spec.max_notional.is_none(),
         Rule::MaxOpenOrders => off(LimitKey::MaxOpenOrders),
@@ -280,7 +286,6 @@ fn is_off(view: &RiskView<'_>, book: &InstrumentBook, candidate: &Candidate, rul
         | Rule::Overflow => false,
         Rule::InstrumentHalted
         | Rule::ZeroSize
-        | Rule::DuplicateOrder
         | Rule::OrderRate
         | Rule::MessageRate
         | Rule::MaxRepeats
@@ -340,7 +345,16 @@ fn note(state: &State, book: &InstrumentBook, rule: Rule, limits: &Limits) -> St
             ),
         ),
         (Rule::MarketClosed, sessions(state, book)),
-        (Rule::Halted, halt(state)),
+        (Rule::Halted, halt(state.halted())),
+        (Rule::InstrumentHalted, halt(book.halted)),
+        (Rule::DuplicateOrder, "ms since the same order, at least".to_owned()),
+        (Rule::OrderRate, "orders in a second, with this one".to_owned()),
+        (Rule::MessageRate, "messages in a second, with this one".to_owned()),
+        (
+            Rule::MaxRepeats,
+            "orders of the strategy this way since a person re-armed it, with this one".to_owned(),
+        ),
+        (Rule::SelfMatch, own_best(state, book)),
     ];
     notes.into_iter().find_map(|(of, note)| (of == rule).then_some(note)).unwrap_or_default()
 }
@@ -350,8 +364,20 @@ fn collar(book: &InstrumentBook) -> String {
     format!("of the mark {mark}, distance of the farthest price")
 }
 
-fn halt(state: &State) -> String {
-    let halted = state.halted();
+/// Our own best prices, which the order must not meet.
+fn own_best(state: &State, book: &InstrumentBook) -> String {
+    let Some(instrument) = state.settings().instrument(&book.spec.symbol) else {
+        return String::new();
+    };
+    let best = |side| match state.controls().ladder.best(instrument, side) {
+        None => "none".to_owned(),
+        Some(Price(i64::MAX | i64::MIN)) => "at any price".to_owned(),
+        Some(price) => price.to_string(),
+    };
+    format!("our own best: buy {}, sell {}", best(Side::Buy), best(Side::Sell))
+}
+
+fn halt(halted: Option<Code>) -> String {
     halted.map_or_else(String::new, |code| format!("halted by {code}: only exits pass"))
 }
 

@@ -9,6 +9,7 @@ use trade_engine::event::Event;
 use trade_engine::input::{Input, StatusKind};
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{ClOrdId, Flags, Order, OrderState};
+use trade_engine::settings::Scope;
 use trade_engine::units::{Price, Qty};
 
 /// What the sentences are about.
@@ -251,6 +252,28 @@ impl Teller<'_> {
                 let words = self.names.halt_reason().unwrap_or(reason.name());
                 format!("the engine HALTED: {}", clean(words))
             }
+            Event::InstrumentHalted { instrument, reason } => {
+                let symbol = self.symbol(instrument, ClOrdId::NONE);
+                format!("trading in {symbol} HALTED: {reason}")
+            }
+            Event::Unanswered { request, since, .. } => {
+                let what = if request == ClOrdId::NONE { "the order" } else { "the request" };
+                format!(
+                    "NO ANSWER from the venue since {}: {what} counts in full and is not sent \
+                     again{}",
+                    time(since),
+                    self.request(request)
+                )
+            }
+            Event::LimitSet { scope, instrument, strategy, key, value } => {
+                let whose = match scope {
+                    Scope::Account => "the account".to_owned(),
+                    Scope::Instrument => self.symbol(instrument, ClOrdId::NONE),
+                    Scope::Strategy => format!("strategy {strategy}"),
+                };
+                let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+                format!("a person set {} of {whose} to {value}", key.name())
+            }
             Event::Closed { .. } => "CLOSED: retired, its slot is free".to_owned(),
             Event::Created { .. }
             | Event::Verdict { .. }
@@ -263,9 +286,6 @@ impl Teller<'_> {
             | Event::Sweep { .. }
             | Event::Busted { .. }
             | Event::Corrected { .. }
-            | Event::Unanswered { .. }
-            | Event::InstrumentHalted { .. }
-            | Event::LimitSet { .. }
             | Event::Checkpoint { .. } => return None,
         })
     }

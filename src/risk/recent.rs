@@ -1,0 +1,135 @@
+//! Orders handed over lately: the same one again within the window is taken for a mistake.
+
+use crate::digest::Digest;
+use crate::instrument::InstrumentId;
+use crate::order::OrdType;
+use crate::order::table::{Key, Table, mix};
+use crate::settings::Millis;
+use crate::units::{Price, Qty, Side, Ts};
+
+/// What makes two orders the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ask {
+    instrument: InstrumentId,
+    side: Side,
+    ord_type: OrdType,
+    qty: Qty,
+    price: Option<Price>,
+    stop_price: Option<Price>,
+}
+
+impl Ask {
+    /// For so many lots of an instrument; a price that the type does not have is left out.
+    pub fn new(
+        (instrument, side): (InstrumentId, Side),
+        ord_type: OrdType,
+        qty: Qty,
+        price: Option<Price>,
+        stop_price: Option<Price>,
+    ) -> Self {
+        let price = price.filter(|_| ord_type.has_limit());
+        let stop_price = stop_price.filter(|_| ord_type.has_stop());
+        Self { instrument, side, ord_type, qty, price, stop_price }
+    }
+}
+
+impl Key for Ask {
+    const NONE: Self = Self {
+        instrument: InstrumentId::UNKNOWN,
+        side: Side::Buy,
+        ord_type: OrdType::Market,
+        qty: Qty(0),
+        price: None,
+        stop_price: None,
+    };
+
+    fn spread(self) -> u64 {
+        let Self { instrument, side, ord_type, qty, price, stop_price } = self;
+        let kinds = u64::from(instrument.0) << 16 | (side as u64) << 8 | ord_type as u64;
+        // Which prices there are follows from the type.
+        let [price, stop] = [price, stop_price].map(|price| price.unwrap_or_default().0);
+        [qty.0, price, stop]
+            .into_iter()
+            .fold(mix(0, kinds), |spread, figure| mix(spread, figure.cast_unsigned()))
+    }
+}
+
+/// The orders of the window, oldest first, and the latest of each sort by what it asks for.
+#[derive(Clone, Debug)]
+pub struct Recent {
+    ring: Vec<(Ask, Ts)>,
+    first: usize,
+    count: usize,
+    latest: Table<Ask>,
+    /// Of every order there ever was: with how many are held, it stands for the ring.
+    digest: Digest,
+}
+
+/// Orders that one new order makes forgotten: more than one, so that they cannot pile up.
+const FORGOTTEN_MAX: usize = 2;
+
+impl Recent {
+    /// Room for `max` orders, at least one; the last memory it takes.
+    pub fn new(max: usize) -> Self {
+        assert!(max > 0);
+        Self {
+            ring: vec![(Ask::NONE, Ts(0)); max],
+            first: 0,
+            count: 0,
+            latest: Table::new(max),
+            digest: Digest::default(),
+        }
+    }
+
+    /// Nanoseconds since the same was last handed over, if that is less than a window ago.
+    pub fn age(&self, ask: Ask, now: Ts, window: Millis) -> Option<i64> {
+        let place = self.latest.get(ask)?;
+        let age = now.since(self.ring[place as usize].1);
+        (age < window.nanos()).then_some(age)
+    }
+
+    /// Whether no other order could be remembered: all that are held are of the window.
+    pub fn is_full(&self, now: Ts, window: Millis) -> bool {
+        self.count == self.ring.len() && !self.is_first_old(now, window)
+    }
+
+    fn is_first_old(&self, now: Ts, window: Millis) -> bool {
+        self.count > 0 && now.since(self.ring[self.first].1) >= window.nanos()
+    }
+
+    /// An order has been handed over. With no room it is not remembered: orders that could be
+    /// doubled are turned down then.
+    pub fn note(&mut self, ask: Ask, now: Ts, window: Millis) {
+        for _ in 0..FORGOTTEN_MAX {
+            if self.is_first_old(now, window) {
+                self.forget_first();
+            }
+        }
+        if self.count == self.ring.len() {
+            return;
+        }
+        let place = (self.first + self.count) % self.ring.len();
+        self.ring[place] = (ask, now);
+        self.count += 1;
+        self.latest.remove(ask);
+        self.latest.insert(ask, u32::try_from(place).expect("limits.rs bounds it"));
+        self.digest.signed(now.0);
+        self.digest.word(ask.spread());
+    }
+
+    fn forget_first(&mut self) {
+        let (ask, _) = self.ring[self.first];
+        // Unless the same has been handed over since.
+        if self.latest.get(ask).is_some_and(|place| place as usize == self.first) {
+            self.latest.remove(ask);
+        }
+        self.first = (self.first + 1) % self.ring.len();
+        self.count -= 1;
+    }
+
+    /// Folds in what can change.
+    pub fn digest(&self, digest: &mut Digest) {
+        digest.word(self.count as u64);
+        digest.word(self.digest.finish());
+    }
+}

@@ -1,0 +1,223 @@
+//! What has been sent: messages in the last second, and orders since a person last re-armed.
+//!
+//! Rates are counted over a span that slides: one ring of the last second's messages serves the
+//! account, every instrument and every strategy, so that a limit can be set at any time for any of
+//! them and counts what was sent before it was set.
+
+use crate::digest::Digest;
+use crate::instrument::InstrumentId;
+use crate::limits::{RATE_MAX, RATE_SPAN_NANOS};
+use crate::units::{Side, Ts};
+
+/// Who a message counts for, beside the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sender {
+    /// What it trades.
+    pub instrument: InstrumentId,
+    /// The strategy's number; one that has no name counts as nobody's, 0.
+    pub strategy: u16,
+}
+
+/// Messages of the last second.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Sent {
+    /// New orders.
+    pub orders: u32,
+    /// New orders, replaces and cancels.
+    pub messages: u32,
+}
+
+impl Sent {
+    fn count(&mut self, is_order: bool) {
+        self.messages += 1;
+        self.orders += u32::from(is_order);
+    }
+
+    fn uncount(&mut self, is_order: bool) {
+        // Counted when it went in.
+        self.messages -= 1;
+        self.orders -= u32::from(is_order);
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Message {
+    ts: Ts,
+    sender: Sender,
+    is_order: bool,
+}
+
+/// How many messages were sent in the last second, by scope. A message counts for exactly one
+/// second: not any more when it is that old.
+#[derive(Clone, Debug)]
+pub struct Rates {
+    /// Of the last second, `count` of them from `first` on, oldest first.
+    ring: Vec<Message>,
+    first: usize,
+    count: usize,
+    /// When a message last found no room: until a second later nobody knows how many there were.
+    lost: Option<Ts>,
+    account: Sent,
+    instruments: Vec<Sent>,
+    /// By number; nobody is 0.
+    strategies: Vec<Sent>,
+    /// Of every message there ever was: with how many still count, it stands for the ring.
+    digest: Digest,
+}
+
+impl Rates {
+    /// Nothing sent yet. Takes all the memory that it will ever take.
+    pub fn new(instruments: usize, strategies: usize) -> Self {
+        let sender = Sender { instrument: InstrumentId::UNKNOWN, strategy: 0 };
+        let none = Message { ts: Ts(0), sender, is_order: false };
+        Self {
+            ring: vec![none; RATE_MAX as usize],
+            first: 0,
+            count: 0,
+            lost: None,
+            account: Sent::default(),
+            instruments: vec![Sent::default(); instruments],
+            strategies: vec![Sent::default(); strategies + 1],
+            digest: Digest::default(),
+        }
+    }
+
+    /// Sent by everybody.
+    pub const fn account(&self) -> Sent {
+        self.account
+    }
+
+    /// Sent for one instrument.
+    pub fn instrument(&self, instrument: InstrumentId) -> Sent {
+        self.instruments.get(instrument.index()).copied().unwrap_or_default()
+    }
+
+    /// Sent by one strategy.
+    pub fn strategy(&self, strategy: u16) -> Sent {
+        self.strategies[named(strategy, self.strategies.len())]
+    }
+
+    /// Whether more was sent in the last second than can be counted: cancels, which no limit stops,
+    /// or what no limit was set for.
+    pub const fn is_blind(&self) -> bool {
+        self.lost.is_some()
+    }
+
+    /// Time has moved: what is a second old counts no more.
+    pub fn advance(&mut self, now: Ts) {
+        let is_old = |ts: Ts| now.since(ts) >= RATE_SPAN_NANOS;
+        while self.count > 0 && is_old(self.ring[self.first].ts) {
+            let Message { sender, is_order, .. } = self.ring[self.first];
+            self.each(sender, |sent| sent.uncount(is_order));
+            self.first = (self.first + 1) % self.ring.len();
+            self.count -= 1;
+        }
+        if self.lost.is_some_and(is_old) {
+            self.lost = None;
+        }
+    }
+
+    /// A message has been handed over.
+    pub fn note(&mut self, now: Ts, sender: Sender, is_order: bool) {
+        if self.count == self.ring.len() {
+            self.lost = Some(now);
+            return;
+        }
+        let place = (self.first + self.count) % self.ring.len();
+        self.ring[place] = Message { ts: now, sender, is_order };
+        self.count += 1;
+        self.each(sender, |sent| sent.count(is_order));
+        self.digest.signed(now.0);
+        let Sender { instrument, strategy } = sender;
+        let packed = u64::from(instrument.0) << 32 | u64::from(strategy) << 16;
+        self.digest.word(packed | u64::from(is_order));
+    }
+
+    fn each(&mut self, sender: Sender, change: impl Fn(&mut Sent)) {
+        change(&mut self.account);
+        if let Some(sent) = self.instruments.get_mut(sender.instrument.index()) {
+            change(sent);
+        }
+        let strategy = named(sender.strategy, self.strategies.len());
+        change(&mut self.strategies[strategy]);
+    }
+
+    /// Folds in what can change.
+    pub fn digest(&self, digest: &mut Digest) {
+        digest.word(self.count as u64);
+        digest.option(self.lost.map(|ts| ts.0));
+        digest.word(self.digest.finish());
+    }
+}
+
+/// How often each strategy has sent an order for each instrument in each direction, since the start
+/// or since a person last re-armed it.
+#[derive(Clone, Debug)]
+pub struct Repeats {
+    counts: Vec<u32>,
+    instruments: usize,
+    strategies: usize,
+    /// Of every order since.
+    digest: Digest,
+}
+
+impl Repeats {
+    /// None sent yet. Takes all the memory that it will ever take.
+    pub fn new(instruments: usize, strategies: usize) -> Self {
+        let strategies = strategies + 1;
+        Self {
+            counts: vec![0; instruments * strategies * 2],
+            instruments,
+            strategies,
+            digest: Digest::default(),
+        }
+    }
+
+    fn place(&self, sender: Sender, side: Side) -> Option<usize> {
+        let Sender { instrument, strategy } = sender;
+        let row = named(strategy, self.strategies) * self.instruments;
+        (instrument.index() < self.instruments)
+            .then_some((row + instrument.index()) * 2 + side.index())
+    }
+
+    /// Orders sent.
+    pub fn get(&self, sender: Sender, side: Side) -> u32 {
+        self.place(sender, side).map_or(0, |place| self.counts[place])
+    }
+
+    /// An order has been handed over.
+    pub fn note(&mut self, sender: Sender, side: Side) {
+        let Some(place) = self.place(sender, side) else { return };
+        // At the end of its range it is past every limit, or there is none.
+        self.counts[place] = self.counts[place].saturating_add(1);
+        self.digest.word(place as u64);
+    }
+
+    /// A person has re-armed it.
+    pub fn clear(&mut self) {
+        self.counts.fill(0);
+        self.digest = Digest::default();
+    }
+
+    /// Whether any of them has reached its limit, given by who it counts for.
+    pub fn any_used_up(&self, limit: impl Fn(Sender) -> Option<u32>) -> bool {
+        self.counts.iter().enumerate().filter(|(_, count)| **count > 0).any(|(place, count)| {
+            let row = place / 2;
+            let number = |n: usize| u16::try_from(n).expect("limits.rs bounds it");
+            let instrument = InstrumentId(number(row % self.instruments));
+            let strategy = number(row / self.instruments);
+            limit(Sender { instrument, strategy }).is_some_and(|limit| *count >= limit)
+        })
+    }
+
+    /// Folds in what can change.
+    pub fn digest(&self, digest: &mut Digest) {
+        digest.word(self.digest.finish());
+    }
+}
+
+/// The row of a strategy among so many: one without a name counts as nobody.
+fn named(strategy: u16, rows: usize) -> usize {
+    let strategy = usize::from(strategy);
+    if strategy < rows { strategy } else { 0 }
+}
