@@ -4,10 +4,10 @@ use trade_engine::code::Code;
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
 use trade_engine::order::{Contribution, OrdType, Tif};
-use trade_engine::position::{Account, Position};
+use trade_engine::position::{Account, Balance, Position, Rate};
 use trade_engine::risk::{
-    Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, Terms, Verdict, Wish, check,
-    size, validate,
+    Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, StrategyBooks, Terms, Verdict,
+    Wish, check, size, validate,
 };
 use trade_engine::settings::{CorrelationAction, Count, ExposureBasis, RiskSettings, Sizing};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
@@ -36,6 +36,7 @@ struct World {
     halted: Option<Code>,
     account: Account,
     books: Vec<InstrumentBook>,
+    strategies: StrategyBooks,
     correlations: Correlations,
     orders_free: bool,
     executions_free: bool,
@@ -61,7 +62,8 @@ impl World {
             settings: RiskSettings::OFF,
             now: Ts(0),
             halted: None,
-            account: Account::new(money("100000")),
+            account: Account::new(money("100000"), 1),
+            strategies: StrategyBooks::new(1, books.len()),
             books,
             correlations: Correlations::off(),
             orders_free: true,
@@ -81,7 +83,9 @@ impl World {
             now: self.now,
             halted: self.halted,
             account: &self.account,
+            rates: self.account.rates(),
             books: &self.books,
+            strategies: &self.strategies,
             correlations: &self.correlations,
             orders_free: self.orders_free,
             executions_free: self.executions_free,
@@ -102,8 +106,12 @@ impl World {
     }
 
     fn lose(&mut self, amount: &str) {
-        let change = Money(-money(amount).0);
-        self.account.on_unrealized_change(change).expect("within bounds");
+        self.gain(Money(-money(amount).0));
+    }
+
+    fn gain(&mut self, unrealized: Money) {
+        let change = Balance { unrealized, ..Balance::default() };
+        self.account.on_change(0, change).expect("within bounds");
     }
 
     fn check(&self, candidate: Candidate) -> Verdict {
@@ -132,6 +140,7 @@ impl World {
 fn market(instrument: InstrumentId, side: Side, qty: i64) -> Candidate {
     Candidate {
         instrument,
+        strategy: 0,
         side,
         qty: Qty(qty),
         ord_type: OrdType::Market,
@@ -393,7 +402,7 @@ fn the_days_loss_and_the_drawdown_are_exact() {
     world.passes(buy(1));
 
     let mut world = World::with(|risk| risk.limits.max_drawdown_pct = Some(ratio("0.1")));
-    world.account.on_unrealized_change(money("10000")).unwrap();
+    world.gain(money("10000"));
     world.account.note_peak();
     world.lose("11000");
     world.passes(buy(1));

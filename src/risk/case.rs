@@ -10,7 +10,7 @@ use crate::order::Contribution;
 use crate::settings::ExposureBasis;
 use crate::units::{Money, Price, Qty, Side, prorate};
 
-/// A figure; or why there is none: [`Code::NoMark`] or [`Code::Overflow`].
+/// A figure; or why there is none: [`Code::NoMark`], [`Code::NoRate`] or [`Code::Overflow`].
 pub(super) type Measured = Result<Money, Code>;
 
 /// What the rules share.
@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
         self.book.market.price_for(self.candidate.side).ok_or(Code::NoMark)
     }
 
-    /// |price| x lots x lot value of this order alone.
+    /// |price| x lots x lot value of this order alone, in the contract's currency, as its bounds are.
     fn value_of_order(&self) -> Measured {
         let own = self.candidate.counted_price();
         let price = own.map_or_else(|| self.market_price(), Ok)?;
@@ -84,7 +84,7 @@ impl<'a> Case<'a> {
     }
 
     fn position_by(&self, basis: ExposureBasis) -> Measured {
-        match (basis, self.book.spec.initial_margin) {
+        let value = match (basis, self.book.spec.initial_margin) {
             (ExposureBasis::Notional, _) => self.side_value(self.book.lot_value),
             // The multiplier is ignored; a lot is still a lot.
             (ExposureBasis::Price, _) => self.side_value(self.book.spec.lot_size),
@@ -92,7 +92,13 @@ impl<'a> Case<'a> {
             // What has no margin is paid in full.
             (ExposureBasis::Margin, None) => self.side_value(self.book.lot_value),
             (ExposureBasis::Risk, _) => self.side_risk(),
-        }
+        };
+        self.in_account(self.book, value)
+    }
+
+    /// Money of a contract's currency in the account's.
+    fn in_account(&self, book: &InstrumentBook, value: Measured) -> Measured {
+        self.view.rates.convert(book.currency, value?)
     }
 
     /// The worst case of the side at its prices; `unit` is what a lot is worth per price, 1e-9.
@@ -168,7 +174,12 @@ impl<'a> Case<'a> {
             }
             let held = i128::from(book.position.qty.0);
             let lots = (held + buys).abs().max((held - sells).abs());
-            let needed = bounded(lots.checked_mul(margin.0).ok_or(Code::Overflow)?)?;
+            if lots == 0 {
+                // Nothing is nothing in any currency: a rate is not asked for.
+                continue;
+            }
+            let needed = bounded(lots.checked_mul(margin.0).ok_or(Code::Overflow)?);
+            let needed = self.in_account(book, needed)?;
             total = total.checked_add(needed).ok_or(Code::Overflow)?;
         }
         Ok(total)

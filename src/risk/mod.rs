@@ -1,6 +1,7 @@
 //! What may be entered: limits, sizing, validation. Pure functions of a view of the state; an order
 //! that can only shrink a position is never held back by a limit on exposure.
 
+pub mod attribution;
 mod case;
 pub mod correlation;
 pub mod exposure;
@@ -10,6 +11,7 @@ pub mod validate;
 pub mod verdict;
 pub mod view;
 
+pub use attribution::{StrategyBook, StrategyBooks};
 pub use correlation::Correlations;
 pub use exposure::Exposure;
 pub use rules::{check, outcomes};

@@ -1,7 +1,8 @@
 //! The rules, each a small pure function, and the table that runs them in the order of their codes.
 //!
 //! A limit is broken by a measured value greater than it; equal passes. A figure that is asked for
-//! and cannot be had breaks `NO_MARK` or `OVERFLOW`, and the rule that asked for it does not run.
+//! and cannot be had breaks `NO_MARK`, `NO_RATE` or `OVERFLOW`, and the rule that asked for it does
+//! not run.
 
 use super::case::Case;
 use super::verdict::{Outcome, Reading, Reply, Rule, Tally, Verdict, Warning};
@@ -21,6 +22,7 @@ const TABLE: &[(Rule, RuleFn)] = &[
     (Rule::Halted, halted),
     (Rule::MarketClosed, market_closed),
     (Rule::NoMark, no_mark),
+    (Rule::NoRate, no_rate),
     (Rule::ReduceOnly, reduce_only),
     (Rule::MinNotional, min_notional),
     (Rule::MaxNotional, max_notional),
@@ -84,6 +86,18 @@ fn no_mark(case: &Case<'_>) -> Reply {
         return Reply::Skipped;
     }
     Reply::plain(case.measured().any(|figure| figure == Err(Code::NoMark)))
+}
+
+/// New exposure needs the rate of its currency, and an equity that is known: no currency in use may
+/// be without one. A rate that is missing is never taken for another.
+fn no_rate(case: &Case<'_>) -> Reply {
+    let view = case.view;
+    if case.is_exit || !view.rates.are_several() {
+        return Reply::Skipped;
+    }
+    let is_known = view.rates.get(case.book.currency).is_some() && view.account.equity_is_whole();
+    let lacking = case.measured().any(|figure| figure == Err(Code::NoRate));
+    Reply::plain(!is_known || lacking)
 }
 
 /// A reduce-only order must fit into the position beside the orders that shrink it already.
@@ -178,12 +192,13 @@ fn fall(case: &Case<'_>, fall: Option<Fall>) -> Reply {
     }
 }
 
-/// A replace takes no room of its own.
+/// A replace takes no room of its own. A strategy that is not in the table has none at all.
 fn capacity(case: &Case<'_>) -> Reply {
     if case.candidate.instead_of.is_some() {
         return Reply::Skipped;
     }
-    Reply::plain(!(case.view.orders_free && case.view.executions_free))
+    let has_place = case.view.strategies.has(case.candidate.strategy);
+    Reply::plain(!(case.view.orders_free && case.view.executions_free && has_place))
 }
 
 /// Every figure fits, and so would the position if everything on this side traded.

@@ -1,12 +1,13 @@
 //! What the rules look at: the market, the books of all instruments, the order to be judged.
 
+use super::attribution::StrategyBooks;
 use super::correlation::Correlations;
 use super::exposure::Exposure;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::{Instrument, InstrumentId};
 use crate::order::{Contribution, OrdType};
-use crate::position::{Account, Position};
+use crate::position::{Account, Balance, Position, Rates};
 use crate::settings::RiskSettings;
 use crate::units::{Money, Price, Qty, Side, Ts};
 
@@ -48,6 +49,9 @@ impl Market {
 pub struct InstrumentBook {
     /// The contract.
     pub spec: Instrument,
+    /// The place of the contract's currency in
+    /// [`Settings::currencies`](crate::settings::Settings::currencies).
+    pub currency: u16,
     /// [`Instrument::lot_value`], computed once: 1e-9.
     pub lot_value: i64,
     /// [`Instrument::qty_limit`], computed once.
@@ -63,9 +67,10 @@ pub struct InstrumentBook {
 }
 
 impl InstrumentBook {
-    /// Nothing held, nothing working, no price known.
+    /// Nothing held, nothing working, no price known; quoted in the account's currency.
     pub fn new(spec: Instrument) -> Self {
         Self {
+            currency: 0,
             lot_value: spec.lot_value(),
             qty_limit: spec.qty_limit(),
             spec,
@@ -81,6 +86,12 @@ impl InstrumentBook {
         self.position.unrealized(self.market.price?, self.lot_value)
     }
 
+    /// What the position comes to, in the contract's currency; nothing unrealized without a mark.
+    /// `None` past the bounds, which booking keeps it from.
+    pub fn balance(&self) -> Option<Balance> {
+        Balance::of(&self.position, self.market.price, self.lot_value)
+    }
+
     /// Whether something is held, or working and so may be held.
     pub fn is_engaged(&self) -> bool {
         self.position.qty.0 != 0 || self.exposure.orders() > 0
@@ -94,8 +105,8 @@ impl InstrumentBook {
 
     /// Folds in what can change; the contract cannot.
     pub fn digest(&self, digest: &mut Digest) {
-        let Self { spec: _, lot_value: _, qty_limit: _, market, position, exposure, protect_px } =
-            self;
+        let Self { spec: _, currency: _, lot_value: _, qty_limit: _, .. } = self;
+        let Self { market, position, exposure, protect_px, .. } = self;
         market.digest(digest);
         position.digest(digest);
         exposure.digest(digest);
@@ -108,6 +119,8 @@ impl InstrumentBook {
 pub struct Candidate {
     /// What it trades; must be in the table.
     pub instrument: InstrumentId,
+    /// The number of the strategy that it is attributed to; 0 is nobody.
+    pub strategy: u16,
     /// Buy or sell.
     pub side: Side,
     /// Lots that may trade: for a replace, the new total less what has traded.
@@ -148,8 +161,12 @@ pub struct RiskView<'a> {
     pub halted: Option<Code>,
     /// Equity and what it is measured against.
     pub account: &'a Account,
+    /// What other currencies are worth in the account's.
+    pub rates: &'a Rates,
     /// Every instrument, by [`InstrumentId::index`].
     pub books: &'a [InstrumentBook],
+    /// What each strategy holds and has working.
+    pub strategies: &'a StrategyBooks,
     /// How the instruments move together.
     pub correlations: &'a Correlations,
     /// Whether another order can be held.

@@ -236,6 +236,7 @@ fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
     }
     let candidate = Candidate {
         instrument: draft.instrument,
+        strategy: draft.strategy,
         side: draft.side,
         qty,
         ord_type: draft.ord_type,

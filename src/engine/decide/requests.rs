@@ -140,6 +140,7 @@ fn check(
     }
     let candidate = Candidate {
         instrument: order.instrument,
+        strategy: order.strategy,
         side: order.side,
         qty: Qty(open.max(counted.qty.0)),
         ord_type: order.ord_type,

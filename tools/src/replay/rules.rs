@@ -88,6 +88,7 @@ fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
     let least = book.spec.min_qty.unwrap_or(Qty(1));
     Candidate {
         instrument: order.instrument,
+        strategy: order.strategy,
         side: order.side,
         qty: if is_unsized(order) { least } else { order.order_qty },
         ord_type: order.ord_type,
