@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
         self.book.market.price_for(self.candidate.side).ok_or(Code::NoMark)
     }
 
-    /// |price| x lots x lot value of this order alone, in the contract's currency, as its bounds are.
+    /// |price| x lots x lot value of this order alone, in the contract's currency: its bounds are.
     fn value_of_order(&self) -> Measured {
         let own = self.candidate.counted_price();
         let price = own.map_or_else(|| self.market_price(), Ok)?;
