@@ -4,7 +4,7 @@ use trade_engine::code::Code;
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
 use trade_engine::order::{Contribution, OrdType, Tif};
-use trade_engine::position::{Account, Balance, Position, Rate};
+use trade_engine::position::{Account, Balance, Position};
 use trade_engine::risk::{
     Candidate, Correlations, InstrumentBook, RULES, RiskView, Rule, StrategyBooks, Terms, Verdict,
     Wish, check, size, validate,

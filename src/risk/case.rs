@@ -70,6 +70,17 @@ impl<'a> Case<'a> {
         self.book.position.qty.0 * self.candidate.side.sign()
     }
 
+    /// Whether the strategy's own position stays in its range if everything of it on this side
+    /// trades.
+    pub(super) fn strategy_fits(&self) -> bool {
+        let Candidate { instrument, strategy, side, qty, instead_of, .. } = *self.candidate;
+        let Some(own) = self.view.strategies.get(strategy, instrument) else { return true };
+        let before = instead_of.map_or(0, |before| before.qty.0);
+        let lots = [own.position.qty.0 * side.sign(), own.exposure.side(side).qty().0, qty.0];
+        let most = lots.iter().map(|lots| i128::from(*lots)).sum::<i128>() - i128::from(before);
+        most <= i128::from(self.book.qty_limit.0)
+    }
+
     /// What a market order of this side counts at.
     fn market_price(&self) -> Result<Price, Code> {
         self.book.market.price_for(self.candidate.side).ok_or(Code::NoMark)

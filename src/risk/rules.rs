@@ -201,14 +201,15 @@ fn capacity(case: &Case<'_>) -> Reply {
     Reply::plain(!(case.view.orders_free && case.view.executions_free && has_place))
 }
 
-/// Every figure fits, and so would the position if everything on this side traded.
+/// Every figure fits, and so would the position, and the strategy's share of it, if everything on
+/// this side traded.
 fn overflow(case: &Case<'_>) -> Reply {
     let lost = case.measured().any(|figure| figure == Err(Code::Overflow));
     let held = i128::from(case.book.position.qty.0 * case.candidate.side.sign());
     let limit = i128::from(case.book.qty_limit.0);
     let fits = |qty: i64| i128::from(qty) <= limit && held + i128::from(qty) <= limit;
     let sound = case.working.is_ok_and(|working| fits(working.qty().0));
-    Reply::plain(lost || !sound)
+    Reply::plain(lost || !sound || !case.strategy_fits())
 }
 
 /// Every other instrument that may be held to the same effect: the same way if they move together,
