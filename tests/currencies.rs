@@ -411,7 +411,7 @@ fn a_trade_is_its_orders_strategys() {
     assert_eq!((lots(&desk, 1, Side::Buy), lots(&desk, 2, Side::Sell)), (2, 3));
     assert_eq!((lots(&desk, 1, Side::Sell), lots(&desk, 0, Side::Buy)), (0, 0));
     desk.fill(one, ES, 2, "5000", "4");
-    desk.fill_side(two, ES, Side::Sell, 3, "5010", "6");
+    desk.fill_side(two, ES, Side::Sell, (3, "5010"), "6");
     assert_eq!((lots(&desk, 1, Side::Buy), lots(&desk, 2, Side::Sell)), (0, 0));
     // Nobody's: a trade that names no order of ours.
     desk.fill(ClOrdId::NONE, ES, 1, "5010", "0");
@@ -441,7 +441,7 @@ fn what_strategies_hold_against_each_other_waits_for_a_mark() {
     let one = desk.order(1, DAX, Side::Buy, 1, "1000");
     let two = desk.order(2, DAX, Side::Sell, 1, "1000");
     desk.fill(one, DAX, 1, "1000", "0");
-    desk.fill_side(two, DAX, Side::Sell, 1, "1010", "0");
+    desk.fill_side(two, DAX, Side::Sell, (1, "1010"), "0");
     let pnl = |desk: &Desk| {
         [0, 1, 2].map(|number| desk.state().strategy_pnl(number).expect("small").to_string())
     };

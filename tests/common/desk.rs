@@ -131,13 +131,13 @@ impl Desk {
         })
     }
 
+    /// A trade that is booked: so many lots, at a price.
     pub fn fill_side(
         &mut self,
         order: ClOrdId,
         instrument: InstrumentId,
         side: Side,
-        qty: i64,
-        at: &str,
+        (qty, at): (i64, &str),
         commission: &str,
     ) {
         let events = self.trade(order, instrument, side, [qty, price(at).0], money(commission));
@@ -154,12 +154,12 @@ impl Desk {
         at: &str,
         commission: &str,
     ) {
-        self.fill_side(order, instrument, Side::Buy, qty, at, commission);
+        self.fill_side(order, instrument, Side::Buy, (qty, at), commission);
     }
 
     /// A sale that names no order, without commission.
     pub fn sold(&mut self, instrument: InstrumentId, qty: i64, at: &str) {
-        self.fill_side(ClOrdId::NONE, instrument, Side::Sell, qty, at, "0");
+        self.fill_side(ClOrdId::NONE, instrument, Side::Sell, (qty, at), "0");
     }
 
     pub fn mark(&mut self, instrument: InstrumentId, at: &str) {
