@@ -175,29 +175,36 @@ pub fn div_half_even(numerator: i128, denominator: i128) -> Option<i128> {
     }
 }
 
+/// `value x multiplier / divisor`, rounded half to even, exact in between. `None` past the end of
+/// `i128`.
+///
+/// # Panics
+/// If `divisor` is not positive or `multiplier` is negative.
+pub fn mul_div(value: i128, multiplier: i64, divisor: i64) -> Option<i128> {
+    assert!(divisor > 0);
+    assert!(multiplier >= 0);
+    let (multiplier, divisor) = (i128::from(multiplier), i128::from(divisor));
+    // value = q x divisor + r, so the result is q x multiplier + r x multiplier / divisor, and the
+    // second product cannot leave i128: both of its factors are below 2^63.
+    let (quotient, rest) = (value / divisor, value % divisor);
+    let (carry, rest) = ((rest * multiplier) / divisor, (rest * multiplier) % divisor);
+    // Half to even must look at the whole quotient, not at the part behind the split.
+    let base = quotient.checked_mul(multiplier)?.checked_add(carry)?;
+    let step = if rest < 0 { -1 } else { 1 };
+    match (rest.unsigned_abs() * 2).cmp(&divisor.unsigned_abs()) {
+        Ordering::Less => Some(base),
+        Ordering::Equal if base % 2 == 0 => Some(base),
+        Ordering::Equal | Ordering::Greater => base.checked_add(step),
+    }
+}
+
 /// `value x part / whole`, rounded half to even, exact in between for any `0 <= part <= whole`.
 ///
 /// # Panics
 /// If `whole` is not positive or `part` is not in `0..=whole`.
 pub fn prorate(value: i128, part: i64, whole: i64) -> i128 {
-    assert!(whole > 0);
     assert!((0..=whole).contains(&part));
-    let (part, whole) = (i128::from(part), i128::from(whole));
-    // value = q x whole + r, so value x part / whole = q x part + r x part / whole, and neither
-    // product can leave i128: |q x part| <= |value|, |r x part| < whole^2 < 2^126.
-    let (quotient, rest) = (value / whole, value % whole);
-    let rounded = {
-        // Half to even must look at the whole quotient, not at the part behind the split.
-        let (carry, rest) = ((rest * part) / whole, (rest * part) % whole);
-        let base = quotient * part + carry;
-        let doubled = rest.unsigned_abs() * 2;
-        let step = if rest < 0 { -1 } else { 1 };
-        match doubled.cmp(&whole.unsigned_abs()) {
-            Ordering::Less => base,
-            Ordering::Greater => base + step,
-            Ordering::Equal => base + if base % 2 == 0 { 0 } else { step },
-        }
-    };
+    let rounded = mul_div(value, part, whole).expect("no larger than the value");
     assert!(rounded.unsigned_abs() <= value.unsigned_abs());
     rounded
 }

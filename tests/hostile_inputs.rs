@@ -16,8 +16,9 @@ use trade_engine::engine::{Engine, Outbound, Output, State};
 use trade_engine::event::{Body, Event, Record};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId};
-use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE, QTY_MAX};
+use trade_engine::limits::{BALANCE_MAX, MONEY_SCALE, PRICE_MAX, PRICE_SCALE, QTY_MAX};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
+use trade_engine::position::Balance;
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::risk::Exposure;
 use trade_engine::settings::{
@@ -103,6 +104,12 @@ fn instrument(random: &mut Random) -> InstrumentId {
     }
 }
 
+/// One of the table's, mostly.
+fn strategy(random: &mut Random) -> u16 {
+    let most = if random.below(8) == 0 { 65_536 } else { 3 };
+    u16::try_from(random.below(most)).expect("16 bits")
+}
+
 struct Stranger {
     random: Random,
     next: u64,
@@ -176,6 +183,7 @@ impl Stranger {
                 Input::Replaced { order, request, qty: maybe(random, qty), price, stop_price }
             }
             14 => Input::Restated { order: self.any_id(state), qty: maybe(&mut self.random, qty) },
+            15 if self.random.below(3) == 0 => self.rate(),
             15 | 16 => self.market(),
             17 => {
                 let instrument = instrument(&mut self.random);
@@ -195,7 +203,7 @@ impl Stranger {
             side: random.pick(&[Side::Buy, Side::Sell]),
             ord_type: random.pick(&types),
             tif: random.pick(&[Tif::Day, Tif::Gtc, Tif::Ioc, Tif::Fok, Tif::Gtd]),
-            strategy: u16::try_from(random.below(65_536)).expect("16 bits"),
+            strategy: strategy(random),
             flags: Flags(u16::try_from(random.below(65_536)).expect("16 bits")),
             qty: qty(random),
             price: maybe(random, price),
@@ -212,7 +220,7 @@ impl Stranger {
             id,
             instrument: instrument(random),
             side: random.pick(&[SignalSide::Buy, SignalSide::Sell, SignalSide::Flat]),
-            strategy: 1,
+            strategy: strategy(random),
             strength: Ratio(figure(random, Ratio::ONE.0)),
             price: maybe(random, price),
             stop_price: maybe(random, price),
@@ -275,6 +283,19 @@ impl Stranger {
         }
     }
 
+    fn rate(&mut self) -> Input {
+        let random = &mut self.random;
+        let currency = match random.below(8) {
+            0 => u16::try_from(random.below(65_536)).expect("16 bits"),
+            _ => u16::try_from(1 + random.below(2)).expect("few"),
+        };
+        let price = match random.below(3) {
+            0 => Price(1 + random.range(3 * PRICE_SCALE)),
+            _ => price(random),
+        };
+        Input::Rate { currency, price, inverse: random.below(2) == 0 }
+    }
+
     fn command(&mut self) -> Input {
         let random = &mut self.random;
         match random.below(12) {
@@ -317,6 +338,7 @@ fn settings(random: &mut Random) -> Settings {
         let tick = Price(random.pick(&[1, PRICE_SCALE / 4]));
         let mut spec = Instrument::plain(&format!("I{index}"), tick, lot_size, multiplier);
         spec.negative_prices = random.below(2) == 0;
+        spec.currency = random.pick(&["USD", "USD", "EUR", "JPY"]).to_owned();
         spec.initial_margin = maybe(random, |_| "1000".parse().expect("a decimal"));
         spec.check().expect("sound");
         spec
@@ -357,6 +379,7 @@ fn settings(random: &mut Random) -> Settings {
         refuse_old_time: random.below(2) == 0,
         day_roll_ends_orders: random.below(2) == 0,
         forward_market_data: random.below(2) == 0,
+        strategies: vec!["one".to_owned(), "two".to_owned()],
         ..Settings::new(capital.parse().expect("a decimal"), instruments)
     }
 }
@@ -421,25 +444,35 @@ impl Witness {
     }
 
     fn check(&self, state: &State) {
-        let (mut realized, mut commission, mut unrealized) = (0, 0, 0);
+        let account = state.account();
+        let mut balances = vec![Balance::default(); state.settings().currencies().len()];
         for (held, book) in self.held.iter().zip(state.books()) {
             let position = &book.position;
             assert_eq!(position.qty.0, held.qty);
             assert_eq!(position.open_cost.0 - position.realized.0, held.value);
             assert_eq!(position.commission.0, held.commission);
-            realized += position.realized.0;
-            commission += held.commission;
-            unrealized += book.market.price.map_or(0, |mark| {
+            let sum = &mut balances[usize::from(book.currency)];
+            sum.realized.0 += position.realized.0;
+            sum.commission.0 += held.commission;
+            sum.unrealized.0 += book.market.price.map_or(0, |mark| {
                 let per_lot = i128::from(mark.0) * i128::from(book.lot_value);
                 per_lot * i128::from(position.qty.0) - position.open_cost.0
             });
+            sum.positions += i32::from(held.qty != 0);
         }
-        let account = state.account();
-        assert_eq!(account.realized().0, realized);
-        assert_eq!(account.commission().0, commission);
-        assert_eq!(account.unrealized().0, unrealized);
-        let initial = account.initial_capital().0;
-        assert_eq!(account.equity().0, initial + realized - commission + unrealized);
+        let mut pnl = 0;
+        for (currency, sum) in (0..).zip(&balances) {
+            assert_eq!(account.balance(currency), Some(sum));
+            let rate = account.rates().get(currency);
+            pnl += rate.map_or(0, |rate| rate.worth(sum.pnl().0).expect("it was taken in"));
+        }
+        let Money(realized) = account.realized();
+        let bounded =
+            [account.equity(), account.unrealized(), account.commission(), Money(realized)];
+        assert!(bounded.iter().all(|money| money.0.abs() <= BALANCE_MAX), "{account:?}");
+        assert_eq!(realized - account.commission().0 + account.unrealized().0, pnl);
+        assert_eq!(account.equity().0, account.initial_capital().0 + pnl);
+        self.check_strategies(state);
 
         let mut working = vec![Exposure::default(); state.books().len()];
         for order in state.orders().iter() {
@@ -453,6 +486,24 @@ impl Witness {
             assert_eq!(*exposure, book.exposure, "the sums are not those of the orders");
         }
         assert_eq!(self.redecide.missing_slots(), 0);
+    }
+}
+
+impl Witness {
+    /// Every lot, every unit of cash and every commission is somebody's.
+    fn check_strategies(&self, state: &State) {
+        let books = state.strategy_books();
+        for (at, held) in (0..).zip(&self.held) {
+            let mut sum = Held::default();
+            for number in books.numbers() {
+                let of = &books.get(number, InstrumentId(at)).expect("it is in the table").position;
+                sum.qty += of.qty.0;
+                sum.value += of.open_cost.0 - of.realized.0;
+                sum.commission += of.commission.0;
+            }
+            assert_eq!((sum.qty, sum.value), (held.qty, held.value));
+            assert_eq!(sum.commission, held.commission);
+        }
     }
 }
 

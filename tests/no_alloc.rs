@@ -63,6 +63,8 @@ struct World {
 }
 
 const ES: InstrumentId = InstrumentId(0);
+/// Quoted in another currency than the account's.
+const DAX: InstrumentId = InstrumentId(1);
 
 impl World {
     fn new() -> Self {
@@ -78,7 +80,11 @@ impl World {
         };
         let capacity = Capacity { orders: 64, ..Capacity::default() };
         let capital = "100000000".parse().expect("a decimal");
-        let settings = Settings { risk, capacity, ..Settings::new(capital, vec![es]) };
+        let mut dax = es.clone();
+        (dax.symbol, dax.currency) = ("DAX".to_owned(), "EUR".to_owned());
+        let strategies = vec!["one".to_owned()];
+        let settings = Settings::new(capital, vec![es, dax]);
+        let settings = Settings { risk, capacity, strategies, ..settings };
         let (inputs, inputs_out) = rtrb::RingBuffer::new(1_024);
         let (reports, reports_out) = rtrb::RingBuffer::new(1_024);
         let (records_in, records) = rtrb::RingBuffer::new(16_384);
@@ -130,7 +136,7 @@ impl World {
                 qty: Qty(1),
                 price: new.price.expect("a limit order"),
                 commission: Money(2_050_000_000_000_000_000),
-                instrument: ES,
+                instrument: new.instrument,
                 side: new.side,
                 venue_says_filled: false,
                 defect: None,
@@ -144,18 +150,21 @@ impl World {
 
     fn round(&mut self, round: i64) {
         let price = Price((4_500 + round % 100) * Price::ONE.0);
-        self.send(round, Input::Mark { instrument: ES, price, bid: None, ask: None });
+        let instrument = if round % 3 == 0 { DAX } else { ES };
+        let rate = Price(Price::ONE.0 + round % 7 * 10_000_000);
+        self.send(round, Input::Rate { currency: 1, price: rate, inverse: round % 2 == 0 });
+        self.send(round, Input::Mark { instrument, price, bid: None, ask: None });
         let side = if round % 2 == 0 { Side::Buy } else { Side::Sell };
         let counter = u64::try_from(round).expect("rounds count up");
         self.send(
             round,
             Input::Order {
                 id: ClOrdId::new(0, counter),
-                instrument: ES,
+                instrument,
                 side,
                 ord_type: OrdType::Limit,
                 tif: Tif::Day,
-                strategy: 0,
+                strategy: u16::try_from(round % 2).expect("one of two"),
                 flags: Flags::default(),
                 qty: Qty(2),
                 price: Some(price),
@@ -193,6 +202,8 @@ fn a_million_events_allocate_nothing() {
     let state = world.hot_loop.state();
     // It did trade, and the account says so: a loop that refuses everything allocates nothing too.
     assert!(state.account().commission().0 > 0);
+    assert!(state.account().balance(1).is_some_and(|euros| euros.commission.0 > 0));
+    assert!(state.strategy_pnl(1).is_some_and(|pnl| pnl.0 != 0));
     assert!(state.executions().len() > 50_000, "{} executions", state.executions().len());
     assert_eq!(state.orders().len(), state.orders().iter().count());
     assert_eq!(COUNT.get(), 0, "allocations or frees over {} slots", world.slots - before);

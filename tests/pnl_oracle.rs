@@ -12,7 +12,7 @@ use num_bigint::BigInt;
 use num_rational::BigRational;
 use trade_engine::instrument::Instrument;
 use trade_engine::limits::{BALANCE_MAX, LOT_VALUE_MAX, PRICE_MAX, PRICE_SCALE};
-use trade_engine::position::{Account, Booked, Fill, Overflow, Position, slippage};
+use trade_engine::position::{Account, Balance, Booked, Fill, Overflow, Position, slippage};
 use trade_engine::units::{Money, Price, Qty, Side};
 
 /// The naive twin of one position.
@@ -200,7 +200,7 @@ fn the_account_is_the_sum_of_its_positions() {
     let (seed, runs) = seed_and_runs("pnl_oracle the_account", 20_000);
     let mut random = Random(seed);
     let capital = Money(100_000 * 10_i128.pow(18));
-    let mut account = Account::new(capital);
+    let mut account = Account::new(capital, 1);
     let lots = [50 * PRICE_SCALE, PRICE_SCALE, 1_000_003];
     let mut positions = [Position::default(); 3];
     let mut marks: [Option<Price>; 3] = [None; 3];
@@ -209,20 +209,18 @@ fn the_account_is_the_sum_of_its_positions() {
     for _ in 0..runs {
         let at = usize::try_from(random.below(3)).expect("three");
         let worth = |position: &Position, mark: Option<Price>| {
-            mark.map_or(0, |mark| position.unrealized(mark, lots[at]).expect("within bounds").0)
+            Balance::of(position, mark, lots[at]).expect("within bounds")
         };
         let before = worth(&positions[at], marks[at]);
         if random.below(3) == 0 {
             marks[at] = Some(Price(random.between(3_000, 5_000) * PRICE_SCALE));
-            let change = worth(&positions[at], marks[at]) - before;
-            account.on_unrealized_change(Money(change)).expect("within bounds");
         } else {
             let held = positions[at].qty.0;
             let fill = random_fill(&mut random, held, 100, Prices::OnTick);
-            let booked = positions[at].book(&fill, lots[at], limits[at]).expect("within bounds");
-            let change = Money(worth(&positions[at], marks[at]) - before);
-            account.on_fill(booked.realized, fill.commission, change).expect("within bounds");
+            positions[at].book(&fill, lots[at], limits[at]).expect("within bounds");
         }
+        let change = worth(&positions[at], marks[at]).since(before);
+        account.on_change(0, change).expect("within bounds");
         account.note_peak();
         let net: i128 = positions.iter().map(|p| p.net_realized().expect("within bounds").0).sum();
         let open: i128 =
@@ -305,9 +303,10 @@ fn what_cannot_be_booked_changes_nothing() {
         assert_eq!(position.book(&fill, lot_value, limit), Err(Overflow), "{fill:?}");
         assert_eq!(position, held);
     }
-    let mut account = Account::new(Money(BALANCE_MAX));
-    assert_eq!(account.on_unrealized_change(Money(1)), Err(Overflow));
-    assert_eq!(account, Account::new(Money(BALANCE_MAX)));
+    let mut account = Account::new(Money(BALANCE_MAX), 1);
+    let change = Balance { unrealized: Money(1), ..Balance::default() };
+    assert_eq!(account.on_change(0, change), Err(Overflow));
+    assert_eq!(account, Account::new(Money(BALANCE_MAX), 1));
 }
 
 #[test]

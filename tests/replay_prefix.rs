@@ -13,12 +13,15 @@ use trade_engine::broker::{Broker, Message, Reports};
 use trade_engine::code::Code;
 use trade_engine::codec::{Slot, records};
 use trade_engine::embedded::TradeEngine;
+use trade_engine::engine::State;
 use trade_engine::event::{Body, Record};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{MONEY_SCALE, PRICE_SCALE};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
+use trade_engine::position::Position;
 use trade_engine::replay::{Redecide, Replay};
+use trade_engine::risk::{Exposure, InstrumentBook};
 use trade_engine::settings::{
     AccountSettings, Capacity, CorrelationAction, CostMethod, Count, ExposureBasis, LimitKey,
     Limits, Millis, OnAnomaly, RiskSettings, Scope, Settings, Sizing,
@@ -89,6 +92,18 @@ fn price(random: &mut Random) -> Price {
         4 => Price(1_000_000_000 * PRICE_SCALE),
         _ => Price((380 + random.range(40)) * quarter),
     }
+}
+
+/// Rates as prices of either kind, of a currency that there is, mostly.
+fn rate(random: &mut Random) -> Input {
+    let currency = u16::try_from(random.below(5)).expect("few");
+    let cents = PRICE_SCALE / 100;
+    let price = match random.below(12) {
+        0 => Price(0),
+        1 => price(random),
+        _ => Price((80 + random.range(40)) * cents),
+    };
+    Input::Rate { currency, price, inverse: random.below(2) == 0 }
 }
 
 fn maybe<T>(random: &mut Random, value: impl FnOnce(&mut Random) -> T) -> Option<T> {
@@ -274,6 +289,9 @@ impl Feeder {
 
     fn market(&mut self) -> Input {
         let random = &mut self.random;
+        if random.below(6) == 0 {
+            return rate(random);
+        }
         let instrument = instrument(random);
         if random.below(2) == 0 {
             return Input::Mark {
@@ -327,6 +345,7 @@ fn settings(random: &mut Random) -> Settings {
             random.pick(&[PRICE_SCALE, 50 * PRICE_SCALE]),
         );
         spec.initial_margin = maybe(random, |_| "1000".parse().expect("a decimal"));
+        spec.currency = random.pick(&["USD", "USD", "EUR", "JPY"]).to_owned();
         spec.negative_prices = random.below(2) == 0;
         spec.min_qty = if random.below(3) == 0 { Some(Qty(2)) } else { None };
         spec.max_notional = maybe(random, |_| "100000".parse().expect("a decimal"));
@@ -344,7 +363,7 @@ fn settings(random: &mut Random) -> Settings {
             cost_method: CostMethod::Average,
         },
         instruments,
-        strategies: vec!["a".to_owned(), "b".to_owned()],
+        strategies: ["one", "two", "three"].map(str::to_owned)[..random.pick(&[1, 3])].to_vec(),
         risk: RiskSettings {
             limits: Limits {
                 max_position_pct: maybe(random, tenth),
@@ -469,12 +488,57 @@ fn sound(engine: &TradeEngine<Liar>) {
         let best = if side == Side::Buy { reach.max() } else { reach.min() };
         assert_eq!(state.controls().ladder.best(instrument, side), best);
     }
+    attributed(state);
     let account = state.account();
-    let realized: i128 =
-        state.books().iter().map(|book| book.position.net_realized().expect("in range").0).sum();
-    assert_eq!(realized, account.net_realized().0);
-    let sum = account.initial_capital().0 + realized + account.unrealized().0;
-    assert_eq!(account.equity().0, sum);
+    let sum = account.net_realized().0 + account.unrealized().0;
+    assert_eq!(account.equity().0, account.initial_capital().0 + sum);
+    let mut worth = 0;
+    for (index, _) in (0..).zip(state.settings().currencies()) {
+        let books = || state.books().iter().filter(|book| book.currency == index);
+        let realized = |book: &InstrumentBook| book.position.net_realized().expect("in range").0;
+        let unrealized = |book: &InstrumentBook| book.unrealized().unwrap_or(Money::ZERO).0;
+        let pnl: i128 = books().map(|book| realized(book) + unrealized(book)).sum();
+        let balance = account.balance(index).expect("it is in the table");
+        assert_eq!(balance.pnl().0, pnl);
+        let in_use = books().any(|book| book.position.qty.0 != 0) || pnl != 0;
+        match account.rates().get(index) {
+            Some(rate) => worth += rate.worth(pnl).expect("in range"),
+            None => assert!(!in_use || account.without_rate().any(|other| other == index)),
+        }
+    }
+    assert_eq!(account.pnl().0, worth);
+}
+
+/// Every lot, every unit of cash and every working order is somebody's.
+fn attributed(state: &State) {
+    let books = state.strategy_books();
+    for (index, book) in (0..).zip(state.books()) {
+        let each = || books.numbers().filter_map(|number| books.get(number, InstrumentId(index)));
+        let qty: i64 = each().map(|own| own.position.qty.0).sum();
+        assert_eq!(qty, book.position.qty.0);
+        let cash = |position: &Position| position.realized.0 - position.open_cost.0;
+        assert_eq!(each().map(|own| cash(&own.position)).sum::<i128>(), cash(&book.position));
+        let commission: i128 = each().map(|own| own.position.commission.0).sum();
+        assert_eq!(commission, book.position.commission.0);
+        for side in [Side::Buy, Side::Sell] {
+            let of_all: i64 = each().map(|own| own.exposure.side(side).qty().0).sum();
+            assert_eq!(of_all, book.exposure.side(side).qty().0);
+        }
+    }
+    for number in books.numbers() {
+        let mut working = vec![Exposure::default(); state.books().len()];
+        for order in state.orders().iter().filter(|order| order.strategy == number) {
+            if let Some(exposure) = working.get_mut(order.instrument.index()) {
+                exposure.add(order.contribution()).expect("in range");
+            }
+        }
+        for (index, exposure) in (0..).zip(working) {
+            let own = books.get(number, InstrumentId(index)).expect("it is in the table");
+            assert_eq!(own.exposure, exposure, "strategy {number}");
+        }
+    }
+    let of_each = books.numbers().map(|number| state.strategy_pnl(number).expect("in range").0);
+    assert_eq!(of_each.sum::<i128>(), state.account().pnl().0);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use trade_engine::limits::{PRICE_MAX, PRICE_SCALE};
 use trade_engine::order::{Contribution, OrdType};
 use trade_engine::position::{Account, Position};
 use trade_engine::risk::{Candidate, Exposure, InstrumentBook, Rule};
-use trade_engine::settings::{Count, ExposureBasis, Millis, Scope};
+use trade_engine::settings::{Count, ExposureBasis, LimitKey, Millis, Scope};
 use trade_engine::units::{Money, Price, Qty, Side, Ts, div_half_even};
 use world::{
     ES, MS, NQ, OTHER, World, buy, instead, is_skipped, less, limit, market, money, numbers, price,
@@ -262,7 +262,7 @@ fn without_equity_there_is_no_leverage_at_all() {
     world.lose("1");
     world.refuses_only(free, Code::MaxLeverage);
     // Gross and leverage share one sum.
-    world.account = Account::new(money("100000"));
+    world.account = Account::new(money("100000"), 1);
     world.settings.limits.max_gross_exposure = Some(money("300000"));
     world.passes(limit(OTHER, Side::Buy, 3_000, "100"));
     let verdict = world.refuses(limit(OTHER, Side::Buy, 3_000, "100.01"), Code::MaxGrossExposure);
@@ -336,22 +336,47 @@ fn a_position_may_have_a_share_of_its_own() {
     world.passes(market(OTHER, Side::Sell, 700));
 }
 
+/// What the account and the other strategies hold and have at work is not the strategy's.
 #[test]
-fn what_a_strategy_holds_is_not_known_and_so_refuses() {
+fn a_strategy_is_measured_by_what_is_its_own() {
     let mine = |candidate: Candidate| Candidate { strategy: 1, ..candidate };
-    for set in [
-        |world: &mut World| world.limits_of_strategy().max_open_orders = Some(Count(9)),
-        |world: &mut World| world.limits_of_strategy().max_position_pct = Some(ratio("9")),
-        |world: &mut World| world.limits_of_strategy().max_gross_exposure = Some(money("9000000")),
-        |world: &mut World| world.limits_of_strategy().max_net_exposure = Some(money("9000000")),
+    let other = |candidate: Candidate| Candidate { strategy: 2, ..candidate };
+    let mut world = quoted();
+    world.hold(ES, 5);
+    world.work(NQ, Side::Buy, 3, None);
+    world.hold_as(1, ES, 2);
+    world.hold_as(2, ES, 3);
+    world.work_as(1, NQ, Side::Buy, 1);
+    world.work_as(2, NQ, Side::Buy, 2);
+
+    world.limits_of_strategy().max_open_orders = Some(Count(2));
+    world.passes(mine(buy(1)));
+    world.limits_of_strategy().max_open_orders = Some(Count(1));
+    let verdict = world.refuses_only(mine(buy(1)), Code::MaxOpenOrders);
+    assert_eq!(verdict.broken[0].scope, Scope::Strategy);
+    world.passes(other(buy(1)));
+    world.passes(buy(1));
+    world.limits_of_strategy().max_open_orders = None;
+
+    // Two held and one more, at 4000 and 50 a point; one of NQ at work, at 20000 and 20.
+    let whole = money("1000000");
+    for (key, code) in [
+        (LimitKey::MaxGrossExposure, Code::MaxGrossExposure),
+        (LimitKey::MaxNetExposure, Code::MaxNetExposure),
     ] {
-        let mut world = quoted();
-        set(&mut world);
-        world.refuses_only(mine(buy(1)), Code::Overflow);
-        world.passes(buy(1));
-        world.hold(ES, 1);
-        world.passes(mine(sell(1)));
+        let limits = world.limits_of_strategy();
+        limits.set(key, Some(whole)).expect("money");
+        world.passes(mine(buy(1)));
+        world.limits_of_strategy().set(key, Some(Money(whole.0 - 1))).expect("money");
+        world.refuses_only(mine(buy(1)), code);
+        world.passes(other(buy(1)));
+        world.limits_of_strategy().set(key, None).expect("off");
     }
+    // Its own share of one instrument, and nobody else's.
+    world.limits_of_strategy().max_position_pct = Some(ratio("6"));
+    world.passes(mine(buy(1)));
+    world.limits_of_strategy().max_position_pct = Some(ratio("5.999999999"));
+    world.refuses_only(mine(buy(1)), Code::MaxPositionPct);
 }
 
 // Replaces.

@@ -248,7 +248,7 @@ fn the_days_loss_and_the_drawdown_are_exact() {
     world.passes(buy(1));
 
     let mut world = World::with(|risk| risk.limits.max_drawdown_pct = Some(ratio("0.1")));
-    world.account.on_unrealized_change(money("10000")).unwrap();
+    world.gain(money("10000"));
     world.account.note_peak();
     world.lose("11000");
     world.passes(buy(1));

@@ -163,7 +163,17 @@ fn only_apply_writes_state() {
             continue;
         }
         for (line, code) in code(&text) {
-            for write in [".orders.get_mut", ".orders.insert", ".orders.remove", ".books.get_mut"] {
+            for write in [
+                ".orders.get_mut",
+                ".orders.insert",
+                ".orders.remove",
+                ".books.get_mut",
+                ".account.on_",
+                ".strategies.book",
+                ".strategies.reverse",
+                ".strategies.open",
+                ".strategies.rework",
+            ] {
                 assert!(!code.contains(write), "{}:{line} writes state", path.display());
             }
         }

@@ -209,7 +209,9 @@ fn settings() -> Settings {
         ..RiskSettings::OFF
     };
     let capacity = Capacity { orders: ORDERS, executions: EXECUTIONS, ..Capacity::default() };
-    Settings { risk, capacity, ..Settings::new(CAPITAL.parse().expect("a decimal"), vec![es]) }
+    let strategies = vec!["bench".to_owned()];
+    let settings = Settings::new(CAPITAL.parse().expect("a decimal"), vec![es]);
+    Settings { risk, capacity, strategies, ..settings }
 }
 
 /// Whether each bench is only to be run once, to see that it works.

@@ -12,7 +12,7 @@ use crate::order::{
     Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind,
     Requests, Sent, SweepKind, Tif,
 };
-use crate::position::{Fill, Position, slippage};
+use crate::position::{Balance, Fill, Position, Rate, slippage};
 use crate::risk::{InstrumentBook, Market};
 use crate::settings::Scope;
 use crate::units::{Money, Price, Qty, Side, Ts};
@@ -91,6 +91,14 @@ impl State {
                     }
                 }
             }
+            Input::Rate { currency, price, inverse } => {
+                let rate = Rate::new(price, inverse);
+                if let Some(rate) = rate.filter(|_| self.account.rates().is_foreign(currency))
+                    && self.account.on_rate(currency, rate).is_ok()
+                {
+                    self.account.note_peak();
+                }
+            }
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Signal { .. }
@@ -108,7 +116,6 @@ impl State {
             | Input::DayRoll {}
             | Input::Timer {}
             | Input::Continue {}
-            | Input::Rate { .. }
             | Input::Bust { .. }
             | Input::Correct { .. }
             | Input::SetLimit { .. }
@@ -263,6 +270,9 @@ impl State {
             let InstrumentBook { exposure, .. } = book;
             exposure.remove(before).map_err(|_| "exposure leaves its range")?;
             exposure.add(after).map_err(|_| "exposure leaves its range")?;
+            let strategies = &mut self.strategies;
+            let reworked = strategies.rework(order.strategy, order.instrument, before, after);
+            reworked.map_err(|_| "a strategy's exposure leaves its range")?;
         }
         if ended {
             self.orders.finish(id);
@@ -345,6 +355,7 @@ impl State {
         if !fits || Money::ZERO.checked_add(open_cost).is_none() {
             return Err("the position leaves its range");
         }
+        self.strategies.open(instrument, qty, open_cost);
         self.reprice(instrument, |book| {
             book.position = Position { qty, open_cost, ..Position::default() };
         })
@@ -452,6 +463,7 @@ impl State {
         self.executions.insert(exec, last_qty, last_px);
         let decision_px = self.orders.get(order).and_then(|order| order.decision_px);
         let protect_px = self.orders.get(order).and_then(|order| order.protect_px);
+        let strategy = self.strategy_of(order);
         if self.orders.get(order).is_some() {
             self.update(order, |order| fill(order, last_qty, last_px))?;
             let order = self.orders.get(order).ok_or(NO_ORDER)?;
@@ -464,29 +476,34 @@ impl State {
         let slippage = slippage(side, last_qty, last_px, decided, book.lot_value);
         let slippage = slippage.ok_or("slippage leaves its range")?;
         let fill = Fill { side, qty: last_qty, price: last_px, commission, slippage };
-        let before = unrealized(book);
+        let before = balance(book)?;
         let booked = book.position.book(&fill, book.lot_value, book.qty_limit);
         let booked = booked.map_err(|_| "the position leaves its range")?;
         if booked.opened.0 > 0 {
             book.protect_px = protect_px;
         }
-        let change = unrealized(book).checked_sub(before).ok_or("P&L leaves its range")?;
-        let moved = self.account.on_fill(booked.realized, commission, change);
-        self.account.note_peak();
-        moved.map_err(|_| "the account leaves its range")
+        let attributed = self.strategies.book(strategy, instrument, &fill, book);
+        attributed.map_err(|_| "the strategy's position leaves its range")?;
+        let (currency, change) = (book.currency, balance(book)?.since(before));
+        self.settle(currency, change)
     }
 
-    /// Changes an instrument's book, and the account's unrealized P&L with it.
+    /// Changes an instrument's book, and what the account has of it.
     fn reprice(
         &mut self,
         instrument: InstrumentId,
         change: impl FnOnce(&mut InstrumentBook),
     ) -> Applied {
         let book = self.books.get_mut(instrument.index()).ok_or(NO_INSTRUMENT)?;
-        let before = unrealized(book);
+        let before = balance(book)?;
         change(book);
-        let change = unrealized(book).checked_sub(before).ok_or("P&L leaves its range")?;
-        let moved = self.account.on_unrealized_change(change);
+        let (currency, change) = (book.currency, balance(book)?.since(before));
+        self.settle(currency, change)
+    }
+
+    /// Takes into the account how a position changed.
+    fn settle(&mut self, currency: u16, change: Balance) -> Applied {
+        let moved = self.account.on_change(currency, change);
         self.account.note_peak();
         moved.map_err(|_| "the account leaves its range")
     }
@@ -495,11 +512,11 @@ impl State {
     /// be taken leaves the old prices, by which `decide` knows and refuses the input.
     fn set_market(&mut self, instrument: InstrumentId, market: Market) -> bool {
         let Some(book) = self.books.get_mut(instrument.index()) else { return false };
-        let before = unrealized(book);
+        let before = book.balance();
         let old = std::mem::replace(&mut book.market, market);
-        let change = unrealized(book).checked_sub(before);
+        let change = book.balance().zip(before).map(|(after, before)| after.since(before));
         let account = &mut self.account;
-        let moved = change.is_some_and(|change| account.on_unrealized_change(change).is_ok());
+        let moved = change.is_some_and(|change| account.on_change(book.currency, change).is_ok());
         if moved {
             account.note_peak();
         } else {
@@ -545,11 +562,8 @@ fn fill(order: &mut Order, last_qty: Qty, last_px: Price) -> Applied {
     Ok(())
 }
 
-/// What is held at the mark less its cost; nothing where there is no mark. The bounds on marks and
-/// quantities keep it in range, if not every sum of it.
-fn unrealized(book: &InstrumentBook) -> Money {
-    let at_mark = |mark| book.position.unrealized(mark, book.lot_value);
-    book.market.price.and_then(at_mark).unwrap_or(Money::ZERO)
+fn balance(book: &InstrumentBook) -> Result<Balance, &'static str> {
+    book.balance().ok_or("P&L leaves its range")
 }
 
 fn created(event: &Event, ts: Ts) -> Order {

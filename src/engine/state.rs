@@ -3,13 +3,13 @@
 use super::executions::Executions;
 use crate::code::Code;
 use crate::digest::Digest;
-use crate::instrument::InstrumentId;
+use crate::instrument::{Instrument, InstrumentId};
 use crate::limits::SOURCES_MAX;
 use crate::order::{ClOrdId, Order, OrderBook, Sweeps};
 use crate::position::{Account, Position};
-use crate::risk::{Controls, Correlations, InstrumentBook, RiskView};
+use crate::risk::{Controls, Correlations, InstrumentBook, RiskView, StrategyBooks};
 use crate::settings::{LimitKey, Limits, RiskSettings, Settings};
-use crate::units::{Price, Ts};
+use crate::units::{Money, Price, Ts};
 
 /// The feeder number of the engine's own requests: the cancels of a sweep.
 pub const OWN_SOURCE: u8 = 7;
@@ -25,6 +25,7 @@ pub struct State {
     pub(super) halted: Option<Code>,
     pub(super) account: Account,
     pub(super) books: Vec<InstrumentBook>,
+    pub(super) strategies: StrategyBooks,
     pub(super) orders: OrderBook,
     pub(super) executions: Executions,
     pub(super) correlations: Correlations,
@@ -44,14 +45,19 @@ impl State {
         settings.risk.symbols.resize(instruments, Limits::OFF);
         settings.risk.strategies.resize(strategies, Limits::OFF);
         let controls = Controls::new(&settings.risk, &settings.capacity, instruments, strategies);
-        let books = settings.instruments.iter().cloned().map(InstrumentBook::new).collect();
+        let book = |spec: &Instrument| InstrumentBook {
+            currency: settings.currency(&spec.currency).expect("it is an instrument's"),
+            ..InstrumentBook::new(spec.clone())
+        };
+        let books: Vec<InstrumentBook> = settings.instruments.iter().map(book).collect();
         let window = settings.risk.correlation_window;
         Self {
             seq: 0,
             // Before every time that a log can open at: data may be older than 1970.
             ts: Ts(i64::MIN),
             halted: None,
-            account: Account::new(settings.account.initial_capital),
+            account: Account::new(settings.account.initial_capital, settings.currencies().len()),
+            strategies: StrategyBooks::new(settings.strategies.len(), books.len()),
             books,
             orders: OrderBook::new(settings.capacity.orders),
             executions: Executions::new(settings.capacity.executions),
@@ -120,6 +126,21 @@ impl State {
         self.books.get(id.index())
     }
 
+    /// What every strategy holds and has working.
+    pub const fn strategy_books(&self) -> &StrategyBooks {
+        &self.strategies
+    }
+
+    /// A strategy's P&L in the account's currency, 0 for nobody's: see [`StrategyBooks::pnl`].
+    pub fn strategy_pnl(&self, strategy: u16) -> Option<Money> {
+        self.strategies.pnl(strategy, &self.account, &self.books)
+    }
+
+    /// Whose a trade is: its order's; nobody's, if the order is not held.
+    pub(super) fn strategy_of(&self, order: ClOrdId) -> u16 {
+        self.orders.get(order).map_or(0, |order| order.strategy)
+    }
+
     /// One position.
     pub fn position(&self, id: InstrumentId) -> Option<&Position> {
         self.book(id).map(|book| &book.position)
@@ -165,7 +186,9 @@ impl State {
             now: self.ts,
             halted: self.halted,
             account: &self.account,
+            rates: self.account.rates(),
             books: &self.books,
+            strategies: &self.strategies,
             correlations: &self.correlations,
             controls: &self.controls,
             orders_free: true,
@@ -183,6 +206,7 @@ impl State {
         for book in &self.books {
             book.digest(&mut digest);
         }
+        self.strategies.digest(&mut digest);
         self.orders.digest(&mut digest);
         self.executions.digest(&mut digest);
         self.correlations.digest(&mut digest);

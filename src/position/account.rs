@@ -1,24 +1,79 @@
 //! The account: what everything is worth together, and how far that has fallen.
 
-use super::Overflow;
+use super::{Balance, Overflow, Rate, Rates};
 use crate::digest::Digest;
 use crate::limits::{BALANCE_MAX, PRICE_SCALE};
 use crate::units::{Money, Ratio, cmp_products};
 use std::cmp::Ordering;
 
-/// Sums over all instruments, in the account's currency.
+/// Balances by currency, exact, and what they are worth in the account's currency.
 ///
-/// Equity = initial capital + realized - commission + unrealized, each of them and the equity
-/// within [`BALANCE_MAX`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Equity = initial capital + the P&L of every currency at its rate: realized - commission +
+/// unrealized, converted as one sum, half to even at 1e-18. Unrealized P&L and commission are
+/// converted by themselves, and what is realized is the rest: so it is always true, to the last
+/// unit, that equity = initial capital + realized - commission + unrealized, and closing a position
+/// at its mark changes no equity. In the account's own currency nothing is rounded.
+///
+/// A currency whose rate has not come is left out of every sum: see
+/// [`Account::equity_is_whole`]. Each sum, and each figure of a balance, is within
+/// [`BALANCE_MAX`].
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
     initial_capital: Money,
-    realized: Money,
-    commission: Money,
-    unrealized: Money,
+    rates: Rates,
+    /// By [`Settings::currencies`](crate::settings::Settings::currencies).
+    purses: Vec<Purse>,
+    total: Worth,
     equity: Money,
     peak_equity: Money,
     day_start_equity: Money,
+}
+
+/// One currency.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Purse {
+    balance: Balance,
+    /// At the current rate: kept, so that a fill converts no other currency than its own.
+    worth: Worth,
+}
+
+/// A balance in the account's currency, 1e-18.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Worth {
+    pnl: i128,
+    commission: i128,
+    unrealized: i128,
+}
+
+impl Worth {
+    fn of(balance: &Balance, rate: Rate) -> Option<Self> {
+        Some(Self {
+            pnl: rate.worth(balance.pnl().0)?,
+            commission: rate.worth(balance.commission.0)?,
+            unrealized: rate.worth(balance.unrealized.0)?,
+        })
+    }
+
+    /// The sum, with `new` in the place of `old`.
+    fn moved(self, old: Self, new: Self) -> Option<Self> {
+        let moved = |sum: i128, old: i128, new: i128| sum.checked_sub(old)?.checked_add(new);
+        Some(Self {
+            pnl: moved(self.pnl, old.pnl, new.pnl)?,
+            commission: moved(self.commission, old.commission, new.commission)?,
+            unrealized: moved(self.unrealized, old.unrealized, new.unrealized)?,
+        })
+    }
+
+    const fn realized(self) -> Money {
+        Money(self.pnl - self.unrealized + self.commission)
+    }
+}
+
+/// What one currency's change makes of the account.
+struct Next {
+    purse: Purse,
+    total: Worth,
+    equity: Money,
 }
 
 /// A fall and the most that it may be.
@@ -33,17 +88,17 @@ pub struct Fall {
 }
 
 impl Account {
-    /// Before the first order.
+    /// Before the first order: so many currencies, its own among them, and no other rate known.
     ///
     /// # Panics
-    /// If the capital is past [`BALANCE_MAX`]; parsing [`Money`] refuses that.
-    pub const fn new(initial_capital: Money) -> Self {
+    /// If the capital is past [`BALANCE_MAX`], which parsing [`Money`] refuses; without a currency.
+    pub fn new(initial_capital: Money, currencies: usize) -> Self {
         assert!(initial_capital.0.unsigned_abs() <= BALANCE_MAX.unsigned_abs());
         Self {
             initial_capital,
-            realized: Money::ZERO,
-            commission: Money::ZERO,
-            unrealized: Money::ZERO,
+            rates: Rates::new(currencies),
+            purses: vec![Purse::default(); currencies],
+            total: Worth::default(),
             equity: initial_capital,
             peak_equity: initial_capital,
             day_start_equity: initial_capital,
@@ -57,28 +112,32 @@ impl Account {
 
     /// P&L of what was closed, commission not taken off.
     pub const fn realized(&self) -> Money {
-        self.realized
+        self.total.realized()
     }
 
     /// P&L of what was closed, commission taken off.
     pub const fn net_realized(&self) -> Money {
-        // Two balances: the difference is an i128 by far.
-        Money(self.realized.0 - self.commission.0)
+        Money(self.total.pnl - self.total.unrealized)
     }
 
     /// Paid so far.
     pub const fn commission(&self) -> Money {
-        self.commission
+        Money(self.total.commission)
     }
 
     /// P&L of what is held, at the marks.
     pub const fn unrealized(&self) -> Money {
-        self.unrealized
+        Money(self.total.unrealized)
     }
 
-    /// What the account is worth now.
+    /// What the account is worth now, without the currencies that have no rate.
     pub const fn equity(&self) -> Money {
         self.equity
+    }
+
+    /// Equity less the initial capital.
+    pub const fn pnl(&self) -> Money {
+        Money(self.total.pnl)
     }
 
     /// The highest equity since the start or the last resume.
@@ -91,30 +150,101 @@ impl Account {
         self.day_start_equity
     }
 
-    /// Takes in what a fill realized and cost, and how it moved the unrealized P&L: all or nothing.
+    /// The rates that everything is converted at.
+    pub const fn rates(&self) -> &Rates {
+        &self.rates
+    }
+
+    /// What one currency's positions come to, in that currency; `None` if it is not in the table.
+    pub fn balance(&self, currency: u16) -> Option<&Balance> {
+        self.purses.get(usize::from(currency)).map(|purse| &purse.balance)
+    }
+
+    /// The currencies in which something is held, was made or was paid, and that have no rate: what
+    /// the account is worth with them is not known.
+    pub fn without_rate(&self) -> impl Iterator<Item = u16> {
+        let currencies = (0..).zip(&self.purses);
+        let lacking = currencies.filter(|(currency, purse)| {
+            purse.balance != Balance::default() && self.rates.get(*currency).is_none()
+        });
+        lacking.map(|(currency, _)| currency)
+    }
+
+    /// Whether equity is all that there is: no currency in use is without a rate.
+    pub fn equity_is_whole(&self) -> bool {
+        self.without_rate().next().is_none()
+    }
+
+    /// Takes in how a position of that currency changed, by a fill, a mark or otherwise: all or
+    /// nothing. Converts that one currency anew, and no other.
     ///
     /// # Errors
-    /// [`Overflow`] if a balance would leave its bound.
-    pub fn on_fill(
-        &mut self,
-        realized: Money,
-        commission: Money,
-        unrealized_change: Money,
-    ) -> Result<(), Overflow> {
-        let mut next = *self;
-        next.realized = self.realized.checked_add(realized).ok_or(Overflow)?;
-        next.commission = self.commission.checked_add(commission).ok_or(Overflow)?;
-        next.unrealized = self.unrealized.checked_add(unrealized_change).ok_or(Overflow)?;
-        *self = next.with_equity()?;
+    /// [`Overflow`] if a figure would leave its bound.
+    ///
+    /// # Panics
+    /// If the currency is not in the table.
+    pub fn on_change(&mut self, currency: u16, change: Balance) -> Result<(), Overflow> {
+        let next = self.after(currency, change)?;
+        self.take(currency, next);
         Ok(())
     }
 
-    /// Takes in how a mark moved the unrealized P&L.
+    /// Whether [`Account::on_change`] would take it in.
+    ///
+    /// # Panics
+    /// If the currency is not in the table.
+    pub fn can_change(&self, currency: u16, change: Balance) -> bool {
+        self.after(currency, change).is_ok()
+    }
+
+    /// Takes in what a currency is worth from now on: all or nothing.
     ///
     /// # Errors
-    /// [`Overflow`] if a balance would leave its bound; nothing is changed.
-    pub fn on_unrealized_change(&mut self, change: Money) -> Result<(), Overflow> {
-        self.on_fill(Money::ZERO, Money::ZERO, change)
+    /// [`Overflow`] if a figure would leave its bound.
+    ///
+    /// # Panics
+    /// If the currency is the account's own, or not in the table.
+    pub fn on_rate(&mut self, currency: u16, rate: Rate) -> Result<(), Overflow> {
+        let next =
+            self.at_rate(currency, self.purses[usize::from(currency)].balance, Some(rate))?;
+        self.rates.set(currency, rate);
+        self.take(currency, next);
+        Ok(())
+    }
+
+    fn after(&self, currency: u16, change: Balance) -> Result<Next, Overflow> {
+        let before = self.purses[usize::from(currency)].balance;
+        let balance = before.checked_add(change).ok_or(Overflow)?;
+        assert!(balance.positions >= 0);
+        self.at_rate(currency, balance, self.rates.get(currency))
+    }
+
+    /// Everything, were a currency's balance and rate these.
+    fn at_rate(
+        &self,
+        currency: u16,
+        balance: Balance,
+        rate: Option<Rate>,
+    ) -> Result<Next, Overflow> {
+        let worth = match rate {
+            Some(rate) => Worth::of(&balance, rate).ok_or(Overflow)?,
+            None => Worth::default(),
+        };
+        let old = self.purses[usize::from(currency)].worth;
+        let total = self.total.moved(old, worth).ok_or(Overflow)?;
+        let bounded = |sum: i128| Money::ZERO.checked_add(Money(sum)).ok_or(Overflow);
+        // Two balances make the P&L, and it and two more what is realized: 4 x 4e37 is an i128.
+        let equity = bounded(self.initial_capital.0.checked_add(total.pnl).ok_or(Overflow)?)?;
+        bounded(total.commission)?;
+        bounded(total.unrealized)?;
+        bounded(total.realized().0)?;
+        Ok(Next { purse: Purse { balance, worth }, total, equity })
+    }
+
+    fn take(&mut self, currency: u16, next: Next) {
+        self.purses[usize::from(currency)] = next.purse;
+        self.total = next.total;
+        self.equity = next.equity;
     }
 
     /// Raises the peak to the equity, if that is higher.
@@ -142,26 +272,15 @@ impl Account {
         self.fall(self.day_start_equity, limit)
     }
 
-    /// Folds every field in.
+    /// Folds in what everything else follows from: balances, rates, capital, and where falls are
+    /// measured from.
     pub fn digest(&self, digest: &mut Digest) {
-        let Self {
-            initial_capital,
-            realized,
-            commission,
-            unrealized,
-            equity,
-            peak_equity,
-            day_start_equity,
-        } = self;
-        for money in [
-            initial_capital,
-            realized,
-            commission,
-            unrealized,
-            equity,
-            peak_equity,
-            day_start_equity,
-        ] {
+        let Self { initial_capital, rates, purses, total: _, equity, peak_equity, .. } = self;
+        rates.digest(digest);
+        for Purse { balance, worth: _ } in purses {
+            balance.digest(digest);
+        }
+        for money in [initial_capital, equity, peak_equity, &self.day_start_equity] {
             digest.wide(money.0);
         }
     }
@@ -174,14 +293,6 @@ impl Account {
         // A limit too large to be written down cannot be broken either.
         let limit = from.checked_scale(limit).unwrap_or(Money(i128::MAX));
         Fall { number, limit, broken }
-    }
-
-    /// With the equity that the other fields come to.
-    fn with_equity(mut self) -> Result<Self, Overflow> {
-        // Four balances: 4 x 4e37 is still an i128, so only the result needs a check.
-        let sum = self.initial_capital.0 + self.realized.0 - self.commission.0 + self.unrealized.0;
-        self.equity = Money::ZERO.checked_add(Money(sum)).ok_or(Overflow)?;
-        Ok(self)
     }
 }
 

@@ -1,9 +1,12 @@
 //! What is held and what it has made: one position for each instrument, one account for all.
 
 pub mod account;
-
+mod balance;
 #[expect(clippy::module_inception, reason = "one noun a file, and the noun is the position")]
 mod position;
+mod rates;
 
 pub use account::Account;
+pub use balance::Balance;
 pub use position::{Booked, Fill, Overflow, Position, slippage};
+pub use rates::{Rate, Rates};

@@ -9,6 +9,7 @@ use super::stake::{Measured, Stake};
 use super::verdict::{Asked, Reading, Reply};
 use super::view::{Candidate, InstrumentBook, Market, RiskView};
 use crate::code::Code;
+use crate::instrument::InstrumentId;
 use crate::limits::PRICE_SCALE;
 use crate::order::{Contribution, OrdType};
 use crate::settings::{ExposureBasis, Limits, Scope};
@@ -108,8 +109,11 @@ impl<'a> Case<'a> {
         let book = &self.view.books[index];
         match scope {
             Scope::Account | Scope::Instrument => Ok((book.position.qty.0, &book.exposure)),
-            // No books by strategy are kept: a limit on what one holds has no figure to go by.
-            Scope::Strategy => Err(Code::Overflow),
+            Scope::Strategy => {
+                let place = (self.candidate.strategy, book_id(index));
+                let own = self.view.strategies.get(place.0, place.1).ok_or(Code::Capacity)?;
+                Ok((own.position.qty.0, &own.exposure))
+            }
         }
     }
 
@@ -149,13 +153,24 @@ impl<'a> Case<'a> {
     }
 
     /// An amount in an instrument's currency, in the account's: the only way from one to the other.
-    fn in_account(&self, _book: &InstrumentBook, amount: Money) -> Measured {
-        Ok(amount)
+    fn in_account(&self, book: &InstrumentBook, amount: Money) -> Measured {
+        self.view.rates.convert(book.currency, amount)
     }
 
     /// The mark of the order's instrument, if it may be used.
     pub(super) fn mark(&self) -> Result<Price, Code> {
         self.market?.price.ok_or(Code::NoMark)
+    }
+
+    /// Whether the strategy's own position stays in its range if everything of it on this side
+    /// trades.
+    pub(super) fn strategy_fits(&self) -> bool {
+        let Candidate { instrument, strategy, side, qty, instead_of, .. } = *self.candidate;
+        let Some(own) = self.view.strategies.get(strategy, instrument) else { return true };
+        let before = instead_of.map_or(0, |before| before.qty.0);
+        let lots = [own.position.qty.0 * side.sign(), own.exposure.side(side).qty().0, qty.0];
+        let most = lots.iter().map(|lots| i128::from(*lots)).sum::<i128>() - i128::from(before);
+        most <= i128::from(self.book.qty_limit.0)
     }
 
     /// What a market order of this side counts at.
@@ -288,4 +303,8 @@ fn working_with(
         working = working.without(before).map_err(|_| Code::Overflow)?;
     }
     working.with(contribution(book, candidate)).map_err(|_| Code::Overflow)
+}
+
+fn book_id(index: usize) -> InstrumentId {
+    InstrumentId(u16::try_from(index).expect("limits.rs bounds it"))
 }

@@ -1,6 +1,7 @@
 //! What may be entered: limits, sizing, validation. Pure functions of a view of the state; an order
 //! that can only shrink a position is never held back by a limit on exposure.
 
+pub mod attribution;
 mod case;
 pub mod controls;
 pub mod correlation;
@@ -14,6 +15,7 @@ pub mod validate;
 pub mod verdict;
 pub mod view;
 
+pub use attribution::{StrategyBook, StrategyBooks};
 pub use controls::{Controls, repeats_limit};
 pub use correlation::{Correlations, Deviation};
 pub use exposure::Exposure;

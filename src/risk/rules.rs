@@ -1,7 +1,8 @@
 //! The rules, each a small pure function, and the table that runs them in the order of their codes.
 //!
 //! A limit is broken by a measured value greater than it; equal passes. A figure that is asked for
-//! and cannot be had breaks `NO_MARK` or `OVERFLOW`, and the rule that asked for it does not run.
+//! and cannot be had breaks `NO_MARK`, `NO_RATE` or `OVERFLOW`, and the rule that asked for it does
+//! not run.
 
 use super::case::Case;
 use super::controls;
@@ -36,7 +37,7 @@ const TABLE: &[(Rule, Run)] = &[
     (Rule::MarketClosed, Run::Known(market_closed)),
     (Rule::NoMark, Run::Lost),
     (Rule::StaleMark, Run::Price(stale_mark)),
-    (Rule::NoRate, Run::Lost),
+    (Rule::NoRate, Run::Figure(no_rate)),
     (Rule::ReduceOnly, Run::Known(reduce_only)),
     (Rule::DuplicateOrder, Run::Known(controls::duplicate_order)),
     (Rule::OrderRate, Run::Figure(controls::order_rate)),
@@ -152,6 +153,17 @@ fn market_closed(case: &Case<'_>) -> Reply {
 /// limit asks for a price. The marks of other instruments may be of any age.
 fn stale_mark(case: &Case<'_>) -> Asked {
     if case.adds() { case.age() } else { Ok(Reply::Skipped) }
+}
+
+/// New exposure needs the rate of its currency, and an equity that is known: no currency in use may
+/// be without one. A rate that is missing is never taken for another.
+fn no_rate(case: &Case<'_>) -> Asked {
+    let view = case.view;
+    if !case.adds() || !view.rates.are_several() {
+        return Ok(Reply::Skipped);
+    }
+    let is_known = view.rates.get(case.book.currency).is_some() && view.account.equity_is_whole();
+    if is_known { Ok(Reply::Passed) } else { Err(Code::NoRate) }
 }
 
 /// A reduce-only order must fit into the position beside the orders that shrink it already.
@@ -354,23 +366,24 @@ fn fall(case: &Case<'_>, fall: Option<Fall>) -> Reply {
     }
 }
 
-/// A replace takes no room of its own.
+/// A replace takes no room of its own. A strategy that is not in the table has none at all.
 fn capacity(case: &Case<'_>) -> Reply {
     if case.candidate.instead_of.is_some() {
         return Reply::Skipped;
     }
-    let is_free = case.view.orders_free && case.view.executions_free;
-    Reply::plain(!(is_free && controls::has_room(case)))
+    let view = case.view;
+    let is_free = view.orders_free && view.executions_free && controls::has_room(case);
+    Reply::plain(!(is_free && view.strategies.has(case.candidate.strategy)))
 }
 
-/// The position stays in its range if everything on this side trades. Breaks for figures that leave
-/// theirs, too.
+/// The position, and the strategy's share of it, stay in their range if everything on this side
+/// trades. Breaks for figures that leave theirs, too.
 fn overflow(case: &Case<'_>) -> Reply {
     let held = i128::from(case.book.position.qty.0 * case.candidate.side.sign());
     let limit = i128::from(case.book.qty_limit.0);
     let fits = |qty: i64| i128::from(qty) <= limit && held + i128::from(qty) <= limit;
     let sound = case.asks_less || case.working.is_ok_and(|working| fits(working.qty().0));
-    Reply::plain(!sound)
+    Reply::plain(!sound || !case.strategy_fits())
 }
 
 /// Every other instrument that may be held to the same effect: the same way if they move together,

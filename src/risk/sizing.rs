@@ -1,7 +1,7 @@
 //! From a signal to a quantity.
 
 use super::correlation::Deviation;
-use super::view::RiskView;
+use super::view::{InstrumentBook, RiskView};
 use crate::code::Code;
 use crate::instrument::InstrumentId;
 use crate::limits::{MONEY_SCALE, QTY_MAX};
@@ -41,6 +41,7 @@ pub struct Wish {
 /// - [`Code::BadQty`]: exact, and no quantity above zero;
 /// - [`Code::BadPrice`]: a price of zero, no stop, or a stop that is not on the losing side;
 /// - [`Code::NoMark`]: no price;
+/// - [`Code::NoRate`]: the contract's currency has no rate to the account's;
 /// - [`Code::ZeroSize`]: less than one lot, or the instrument has no margin to size by, or fewer
 ///   bars than the window, or bars that did not move;
 /// - [`Code::Overflow`]: a figure out of range.
@@ -54,12 +55,13 @@ pub fn size(view: &RiskView<'_>, wish: &Wish) -> Result<Qty, Code> {
         },
         Sizing::PercentEquity => {
             let price = wish.price.ok_or(Code::NoMark)?;
-            whole_lots(budget(view, strength)?, per_lot(price.0, book.lot_value)?)
+            whole_lots(budget(view, strength)?, per_lot(view, book, price.0)?)
         }
         Sizing::PercentMargin => {
             // There is a margin to divide by, or there is no size: nothing is assumed.
             let margin = book.spec.initial_margin.filter(|margin| margin.0 > 0);
-            whole_lots(budget(view, strength)?, margin.ok_or(Code::ZeroSize)?.0)
+            let margin = in_account(view, book, margin.ok_or(Code::ZeroSize)?)?;
+            whole_lots(budget(view, strength)?, margin)
         }
         Sizing::FixedRisk => {
             let price = wish.price.ok_or(Code::NoMark)?;
@@ -69,15 +71,15 @@ pub fn size(view: &RiskView<'_>, wish: &Wish) -> Result<Qty, Code> {
             if loss <= 0 {
                 return Err(Code::BadPrice);
             }
-            whole_lots(budget(view, Ratio::ONE)?, per_lot(loss, book.lot_value)?)
+            whole_lots(budget(view, Ratio::ONE)?, per_lot(view, book, loss)?)
         }
         Sizing::VolatilityTarget => {
             let price = wish.price.ok_or(Code::NoMark)?;
-            let per_lot = per_lot(price.0, book.lot_value)?;
+            let per_lot = per_lot(view, book, price.0)?.0;
             let deviation = view.correlations.deviation(wish.instrument).ok_or(Code::ZeroSize)?;
             // What no budget can hold is less than one lot of any.
             let moved = typical_move(per_lot, deviation).ok_or(Code::ZeroSize)?;
-            whole_lots(budget(view, strength)?, moved)
+            whole_lots(budget(view, strength)?, Money(moved))
         }
     };
     let most = view.settings.sizing_max_qty.map_or(i128::MAX, |most| i128::from(most.0));
@@ -103,10 +105,13 @@ fn budget(view: &RiskView<'_>, strength: Ratio) -> Result<Money, Code> {
     product.checked_add(fraction).map(Money).ok_or(Code::Overflow)
 }
 
-/// What one lot takes of the budget; above zero.
-fn per_lot(price: i64, lot_value: i64) -> Result<i128, Code> {
-    let value = i128::from(price).abs() * i128::from(lot_value);
-    if value > 0 { Ok(value) } else { Err(Code::BadPrice) }
+/// What one lot takes of the budget at this price; above zero.
+fn per_lot(view: &RiskView<'_>, book: &InstrumentBook, price: i64) -> Result<Money, Code> {
+    let value = i128::from(price).abs() * i128::from(book.lot_value);
+    if value == 0 {
+        return Err(Code::BadPrice);
+    }
+    in_account(view, book, Money(value))
 }
 
 /// value x deviation, up to the next 1e-18; above zero. `None` past the end of `i128`.
@@ -117,6 +122,13 @@ fn typical_move(value: i128, deviation: Deviation) -> Option<i128> {
     whole.checked_mul(deviation)?.checked_add((rest * deviation + one - 1) / one)
 }
 
-fn whole_lots(budget: Money, per_lot: i128) -> i128 {
-    budget.0 / per_lot
+/// A lot's worth in the account's currency, half to even at 1e-18. Worth less than that, it cannot
+/// be sized by.
+fn in_account(view: &RiskView<'_>, book: &InstrumentBook, money: Money) -> Result<Money, Code> {
+    let worth = view.rates.convert(book.currency, money)?;
+    if worth.0 > 0 { Ok(worth) } else { Err(Code::Overflow) }
+}
+
+fn whole_lots(budget: Money, per_lot: Money) -> i128 {
+    budget.0 / per_lot.0
 }

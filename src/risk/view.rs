@@ -1,5 +1,6 @@
 //! What the rules look at: the market, the books of all instruments, the order to be judged.
 
+use super::attribution::StrategyBooks;
 use super::controls::Controls;
 use super::correlation::Correlations;
 use super::exposure::Exposure;
@@ -7,7 +8,7 @@ use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::{Instrument, InstrumentId};
 use crate::order::{Contribution, OrdType};
-use crate::position::{Account, Position};
+use crate::position::{Account, Balance, Position, Rates};
 use crate::settings::{Limits, RiskSettings, Scope};
 use crate::units::{Money, Price, Qty, Side, Ts};
 
@@ -49,6 +50,9 @@ impl Market {
 pub struct InstrumentBook {
     /// The contract.
     pub spec: Instrument,
+    /// The place of the contract's currency in
+    /// [`Settings::currencies`](crate::settings::Settings::currencies).
+    pub currency: u16,
     /// [`Instrument::lot_value`], computed once: 1e-9.
     pub lot_value: i64,
     /// [`Instrument::qty_limit`], computed once.
@@ -66,9 +70,10 @@ pub struct InstrumentBook {
 }
 
 impl InstrumentBook {
-    /// Nothing held, nothing working, no price known.
+    /// Nothing held, nothing working, no price known; quoted in the account's currency.
     pub fn new(spec: Instrument) -> Self {
         Self {
+            currency: 0,
             lot_value: spec.lot_value(),
             qty_limit: spec.qty_limit(),
             spec,
@@ -85,6 +90,12 @@ impl InstrumentBook {
         self.position.unrealized(self.market.price?, self.lot_value)
     }
 
+    /// What the position comes to, in the contract's currency; nothing unrealized without a mark.
+    /// `None` past the bounds, which booking keeps it from.
+    pub fn balance(&self) -> Option<Balance> {
+        Balance::of(&self.position, self.market.price, self.lot_value)
+    }
+
     /// Whether something is held, or working and so may be held.
     pub fn is_engaged(&self) -> bool {
         self.position.qty.0 != 0 || self.exposure.orders() > 0
@@ -98,16 +109,8 @@ impl InstrumentBook {
 
     /// Folds in what can change; the contract cannot.
     pub fn digest(&self, digest: &mut Digest) {
-        let Self {
-            spec: _,
-            lot_value: _,
-            qty_limit: _,
-            market,
-            position,
-            exposure,
-            protect_px,
-            halted,
-        } = self;
+        let Self { spec: _, currency: _, lot_value: _, qty_limit: _, .. } = self;
+        let Self { market, position, exposure, protect_px, halted, .. } = self;
         market.digest(digest);
         position.digest(digest);
         exposure.digest(digest);
@@ -171,8 +174,12 @@ pub struct RiskView<'a> {
     pub halted: Option<Code>,
     /// Equity and what it is measured against.
     pub account: &'a Account,
+    /// What other currencies are worth in the account's.
+    pub rates: &'a Rates,
     /// Every instrument, by [`InstrumentId::index`].
     pub books: &'a [InstrumentBook],
+    /// What each strategy holds and has working.
+    pub strategies: &'a StrategyBooks,
     /// How the instruments move together.
     pub correlations: &'a Correlations,
     /// What has been sent before.

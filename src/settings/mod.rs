@@ -58,6 +58,25 @@ impl Settings {
         let index = self.instruments.iter().position(|i| i.symbol == symbol)?;
         u16::try_from(index).ok().map(InstrumentId)
     }
+
+    /// Every currency that money is kept in: the account's first, then those that instruments are
+    /// quoted in, in the order of the instruments. [`Input::Rate`](crate::input) names them by
+    /// their place here.
+    pub fn currencies(&self) -> Vec<&str> {
+        let mut found = vec![self.account.currency.as_str()];
+        for instrument in &self.instruments {
+            if !found.contains(&instrument.currency.as_str()) {
+                found.push(&instrument.currency);
+            }
+        }
+        found
+    }
+
+    /// The place of a currency in [`Settings::currencies`].
+    pub fn currency(&self, name: &str) -> Option<u16> {
+        let index = self.currencies().iter().position(|currency| *currency == name)?;
+        u16::try_from(index).ok()
+    }
 }
 
 /// Currency and capital.

@@ -6,10 +6,10 @@ use trade_engine::code::Code;
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::limits::PRICE_SCALE;
 use trade_engine::order::{Contribution, OrdType};
-use trade_engine::position::{Account, Position};
+use trade_engine::position::{Account, Balance, Fill, Position};
 use trade_engine::risk::{
-    Candidate, Controls, Correlations, InstrumentBook, Outcome, RiskView, Rule, Verdict, check,
-    outcomes,
+    Candidate, Controls, Correlations, InstrumentBook, Outcome, RiskView, Rule, StrategyBooks,
+    Verdict, check, outcomes,
 };
 use trade_engine::settings::{Capacity, Limits, RiskSettings, Scope};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts, Units};
@@ -40,6 +40,7 @@ pub struct World {
     pub books: Vec<InstrumentBook>,
     pub correlations: Correlations,
     pub controls: Controls,
+    pub strategies: StrategyBooks,
     pub orders_free: bool,
     pub executions_free: bool,
 }
@@ -64,10 +65,11 @@ impl World {
             settings: RiskSettings::OFF,
             now: Ts(0),
             halted: None,
-            account: Account::new(money("100000")),
+            account: Account::new(money("100000"), 1),
             books,
             correlations: Correlations::off(),
             controls: Controls::new(&RiskSettings::OFF, &Capacity::default(), 3, 1),
+            strategies: StrategyBooks::new(2, 3),
             orders_free: true,
             executions_free: true,
         }
@@ -88,6 +90,8 @@ impl World {
             books: &self.books,
             correlations: &self.correlations,
             controls: &self.controls,
+            rates: self.account.rates(),
+            strategies: &self.strategies,
             orders_free: self.orders_free,
             executions_free: self.executions_free,
         }
@@ -107,8 +111,12 @@ impl World {
     }
 
     pub fn lose(&mut self, amount: &str) {
-        let change = Money(-money(amount).0);
-        self.account.on_unrealized_change(change).expect("within bounds");
+        self.gain(Money(-money(amount).0));
+    }
+
+    pub fn gain(&mut self, unrealized: Money) {
+        let change = Balance { unrealized, ..Balance::default() };
+        self.account.on_change(0, change).expect("within bounds");
     }
 
     /// Limits of one instrument.
@@ -123,6 +131,23 @@ impl World {
     pub fn limits_of_strategy(&mut self) -> &mut Limits {
         self.settings.strategies.resize(1, Limits::OFF);
         &mut self.settings.strategies[0]
+    }
+
+    /// A strategy holds so many lots of what the account holds, at the mark.
+    pub fn hold_as(&mut self, strategy: u16, instrument: InstrumentId, qty: i64) {
+        let book = &self.books[instrument.index()];
+        let side = if qty > 0 { Side::Buy } else { Side::Sell };
+        let price = book.market.price.unwrap_or(price("1"));
+        let (commission, slippage) = (Money::ZERO, Money::ZERO);
+        let fill = Fill { side, qty: Qty(qty.abs()), price, commission, slippage };
+        self.strategies.book(strategy, instrument, &fill, book).expect("within bounds");
+    }
+
+    /// A strategy has an order at work among those of the account.
+    pub fn work_as(&mut self, strategy: u16, instrument: InstrumentId, side: Side, qty: i64) {
+        let none = Contribution { side, qty: Qty(0), price: None, distance: None };
+        let order = Contribution { qty: Qty(qty), ..none };
+        self.strategies.rework(strategy, instrument, none, order).expect("within bounds");
     }
 
     pub fn quote(&mut self, instrument: InstrumentId, mark: &str) {

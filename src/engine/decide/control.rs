@@ -9,7 +9,7 @@ use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::SWEEP_ORDERS_MAX;
 use crate::order::{Cell, ClOrdId, Flags, Order, OrderBook, OrderEvent, RequestKind, SweepKind};
-use crate::position::Position;
+use crate::position::{Balance, Position, Rate};
 use crate::risk::repeats_limit;
 use crate::settings::Scope;
 use crate::units::{Price, Qty, Ts};
@@ -27,15 +27,23 @@ pub(super) fn opening(
     let Some(book) = turn.state().book(instrument) else {
         return turn.refuse(Code::UnknownSymbol, ClOrdId::NONE, ClOrdId::NONE);
     };
-    if book.position != Position::default() {
+    let nobodys = turn.state().strategy_books().get(0, instrument);
+    let is_untouched = |position: &Position| *position == Position::default();
+    if !is_untouched(&book.position) || !nobodys.is_some_and(|own| is_untouched(&own.position)) {
         // It would overwrite what was traded.
         return turn.refuse(Code::IllegalTransition, ClOrdId::NONE, ClOrdId::NONE);
     }
-    match Position::held(qty, avg_px, book.lot_value, book.qty_limit) {
-        Ok(Position { open_cost, .. }) => {
+    let held = Position::held(qty, avg_px, book.lot_value, book.qty_limit);
+    let fits = |held: &Position| {
+        let after = Balance::of(held, book.market.price, book.lot_value);
+        let change = after.zip(book.balance()).map(|(after, before)| after.since(before));
+        change.is_some_and(|change| turn.state().account().can_change(book.currency, change))
+    };
+    match held.ok().filter(fits) {
+        Some(Position { open_cost, .. }) => {
             turn.emit(Event::PositionOpened { instrument, qty, open_cost });
         }
-        Err(_) => turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE),
+        None => turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE),
     }
 }
 
@@ -79,6 +87,22 @@ fn market(
     if turn.state().settings.forward_market_data {
         turn.send(message);
     }
+}
+
+/// A conversion mark: `apply` has taken it in with the input, if it can be used.
+pub(super) fn rate(turn: &mut Turn<'_, impl Output>, currency: u16, price: Price, inverse: bool) {
+    let rates = turn.state().account().rates();
+    if !rates.is_foreign(currency) {
+        return turn.refuse(Code::UnknownSymbol, ClOrdId::NONE, ClOrdId::NONE);
+    }
+    let Some(rate) = Rate::new(price, inverse) else {
+        return turn.refuse(Code::BadPrice, ClOrdId::NONE, ClOrdId::NONE);
+    };
+    if rates.get(currency) != Some(rate) {
+        // With it the account would leave its range: `apply` has not taken it in.
+        return turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE);
+    }
+    check_drawdown(turn);
 }
 
 /// Halts when equity has fallen too far from its peak. Latched: only a person resumes.

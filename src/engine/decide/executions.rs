@@ -12,7 +12,7 @@ use crate::instrument::InstrumentId;
 use crate::limits::PRICE_MAX;
 use crate::order::{Cell, RequestKind};
 use crate::order::{ClOrdId, Flags, Order, OrderEvent, OrderState};
-use crate::position::{Fill, Position, slippage};
+use crate::position::{Balance, Fill, slippage};
 use crate::units::{Money, Price, Qty, Side};
 use arrayvec::ArrayVec;
 
@@ -105,17 +105,16 @@ fn can_book(turn: &Turn<'_, impl Output>, booking: &Booking) -> bool {
     let Some(slippage) = slip else { return false };
     let fill = Fill { slippage, ..booking.fill };
     let mut after = book.position;
-    let Ok(booked) = after.book(&fill, book.lot_value, book.qty_limit) else { return false };
-    let unrealized = |position: &Position| match book.market.price {
-        Some(mark) => position.unrealized(mark, book.lot_value),
-        None => Some(Money::ZERO),
-    };
-    let change = unrealized(&after)
-        .zip(unrealized(&book.position))
-        .and_then(|(after, before)| after.checked_sub(before));
+    if after.book(&fill, book.lot_value, book.qty_limit).is_err() {
+        return false;
+    }
+    let after = Balance::of(&after, book.market.price, book.lot_value);
+    let change = after.zip(book.balance()).map(|(after, before)| after.since(before));
     let Some(change) = change else { return false };
-    let mut account = *state.account();
-    order_fits && account.on_fill(booked.realized, fill.commission, change).is_ok()
+    let strategy = state.strategy_of(booking.order);
+    order_fits
+        && state.account().can_change(book.currency, change)
+        && state.strategy_books().can_book(strategy, booking.instrument, &fill, book)
 }
 
 /// The one exception to "never dropped": recorded, not booked, and the engine halts.

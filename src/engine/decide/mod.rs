@@ -47,7 +47,7 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::DayRoll {} => control::day_roll(turn),
         Input::Timer {} => control::timer(turn),
         Input::Continue {} => control::sweep(turn),
-        Input::Rate { .. } => {}
+        Input::Rate { currency, price, inverse } => control::rate(turn, currency, price, inverse),
         Input::Bust { order, .. } | Input::Correct { order, .. } => {
             turn.refuse(Code::UnknownExecution, order, ClOrdId::NONE);
         }
