@@ -637,7 +637,7 @@ fn sizing_by_notional_and_by_margin() {
     assert_eq!(sized(&world, Wish { price: Some(Price(0)), ..wish() }), Err(Code::BadPrice));
     // A quantity is for exact sizing only.
     assert_eq!(sized(&world, Wish { qty: Some(Qty(9)), ..wish() }), Ok(2));
-    world.settings.sizing_max_qty = Some(Qty(1));
+    world.settings.sizing_max_qty = "1.9".parse().ok();
     assert_eq!(sized(&world, wish()), Ok(1));
     world.settings.sizing_max_qty = None;
 
@@ -678,6 +678,6 @@ fn sizing_by_risk_and_exactly() {
     assert_eq!(sized(&world, exact(-3)), Err(Code::BadQty));
     assert_eq!(sized(&world, wish()), Err(Code::BadQty));
     assert_eq!(sized(&world, exact(i64::MAX)), Err(Code::Overflow));
-    world.settings.sizing_max_qty = Some(Qty(2));
+    world.settings.sizing_max_qty = "2".parse().ok();
     assert_eq!(sized(&world, exact(3)), Ok(2));
 }
