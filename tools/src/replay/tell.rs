@@ -9,6 +9,7 @@ use trade_engine::event::Event;
 use trade_engine::input::{Input, StatusKind};
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{ClOrdId, Flags, Order, OrderState};
+use trade_engine::settings::Scope;
 use trade_engine::units::{Price, Qty};
 
 /// What the sentences are about.
@@ -86,7 +87,9 @@ impl Teller<'_> {
             Input::Trade { .. }
             | Input::Status { .. }
             | Input::Replaced { .. }
-            | Input::Restated { .. } => return self.report(input),
+            | Input::Restated { .. }
+            | Input::Bust { .. }
+            | Input::Correct { .. } => return self.report(input),
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Mark { .. }
@@ -98,8 +101,6 @@ impl Teller<'_> {
             | Input::Timer {}
             | Input::Continue {}
             | Input::Rate { .. }
-            | Input::Bust { .. }
-            | Input::Correct { .. }
             | Input::SetLimit { .. }
             | Input::Stop {} => return None,
         })
@@ -140,6 +141,14 @@ impl Teller<'_> {
                 let qty = qty.map(|qty| format!(", qty {}", self.qty_of(order, qty)));
                 format!("the venue reports: restated{}", qty.unwrap_or_default())
             }
+            Input::Bust { exec_ref, .. } => {
+                format!("the venue reports: a trade never was ({:032x})", exec_ref.0)
+            }
+            Input::Correct { order, exec_ref, qty, price, .. } => format!(
+                "the venue reports: a trade was {} at {price} ({:032x})",
+                self.qty_of(order, qty),
+                exec_ref.0
+            ),
             Input::Signal { .. }
             | Input::Order { .. }
             | Input::ClosePosition { .. }
@@ -156,8 +165,6 @@ impl Teller<'_> {
             | Input::Timer {}
             | Input::Continue {}
             | Input::Rate { .. }
-            | Input::Bust { .. }
-            | Input::Correct { .. }
             | Input::SetLimit { .. }
             | Input::Stop {} => return None,
         })
@@ -251,6 +258,40 @@ impl Teller<'_> {
                 let words = self.names.halt_reason().unwrap_or(reason.name());
                 format!("the engine HALTED: {}", clean(words))
             }
+            Event::InstrumentHalted { instrument, reason } => {
+                let symbol = self.symbol(instrument, ClOrdId::NONE);
+                format!("trading in {symbol} HALTED: {reason}")
+            }
+            Event::Unanswered { request, since, .. } => {
+                let what = if request == ClOrdId::NONE { "the order" } else { "the request" };
+                format!(
+                    "NO ANSWER from the venue since {}: {what} counts in full and is not sent \
+                     again{}",
+                    time(since),
+                    self.request(request)
+                )
+            }
+            Event::LimitSet { scope, instrument, strategy, key, value } => {
+                let whose = match scope {
+                    Scope::Account => "the account".to_owned(),
+                    Scope::Instrument => self.symbol(instrument, ClOrdId::NONE),
+                    Scope::Strategy => format!("strategy {strategy}"),
+                };
+                let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
+                format!("a person set {} of {whose} to {value}", key.name())
+            }
+            Event::Busted { instrument, last_qty, last_px, side, exact, .. } => format!(
+                "BUSTED: {} {} at {last_px} never was{}",
+                traded(side),
+                qty_text(self.state, instrument, last_qty),
+                approximate(exact)
+            ),
+            Event::Corrected { instrument, last_qty, last_px, side, exact, .. } => format!(
+                "CORRECTED: {} {} at {last_px}{}",
+                traded(side),
+                qty_text(self.state, instrument, last_qty),
+                approximate(exact)
+            ),
             Event::Closed { .. } => "CLOSED: retired, its slot is free".to_owned(),
             Event::Created { .. }
             | Event::Verdict { .. }
@@ -261,11 +302,6 @@ impl Teller<'_> {
             | Event::Resumed {}
             | Event::DayRolled { .. }
             | Event::Sweep { .. }
-            | Event::Busted { .. }
-            | Event::Corrected { .. }
-            | Event::Unanswered { .. }
-            | Event::InstrumentHalted { .. }
-            | Event::LimitSet { .. }
             | Event::Checkpoint { .. } => return None,
         })
     }
@@ -273,6 +309,11 @@ impl Teller<'_> {
     fn state_name(&self, order: ClOrdId) -> &'static str {
         self.state.order(order).map_or("CLOSED", |order| order.state.name())
     }
+}
+
+/// How a trade older than those that are kept is taken back.
+const fn approximate(exact: bool) -> &'static str {
+    if exact { "" } else { "; too old to recompute: booked as an opposite trade" }
 }
 
 /// The verdict as the log has it.
