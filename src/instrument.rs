@@ -2,7 +2,7 @@
 //! open.
 
 use crate::limits::{LOT_VALUE_MAX, NOTIONAL_MAX, PRICE_MAX, PRICE_SCALE, QTY_MAX};
-use crate::units::{DecimalError, Money, Price, Qty, Ts, parse_decimal};
+use crate::units::{DecimalError, Money, Price, Qty, Ts, Units, parse_decimal};
 use std::fmt;
 
 /// Index of an instrument in the engine's table.
@@ -167,6 +167,11 @@ impl Instrument {
         }
         let lots = i64::try_from(units / lot);
         lots.map(Qty).map_err(|_| LotsError::Decimal(DecimalError::TooLarge))
+    }
+
+    /// The whole lots in a quantity of the underlying, cut down: what is left of a lot is no lot.
+    pub const fn whole_lots(&self, units: Units) -> Qty {
+        Qty(units.0 / self.lot_size)
     }
 
     /// A quantity in lots as a decimal of the underlying's unit.

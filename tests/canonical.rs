@@ -8,7 +8,7 @@ use trade_engine::settings::{
     AccountSettings, Capacity, CorrelationAction, CostMethod, ExposureBasis, LimitKey, Limits,
     OnAnomaly, RiskSettings, Settings, Sizing,
 };
-use trade_engine::units::{Money, Price, Qty, Ratio, Ts};
+use trade_engine::units::{Money, Price, Qty, Ratio, Ts, Units};
 
 /// A seeded generator; the same numbers everywhere, for ever.
 struct Random(u64);
@@ -131,7 +131,7 @@ fn settings(random: &mut Random) -> Settings {
             Sizing::Exact,
         ]),
         sizing_pct: ratio(random),
-        sizing_max_qty: random.maybe(|random| Qty(random.i64())),
+        sizing_max_qty: random.maybe(|random| Units(random.i64())),
     };
     let capacity = Capacity {
         orders: random.count(1, limits::ORDERS_MAX),

@@ -5,9 +5,12 @@ use trade_engine::config::{
     BrokerConfig, Config, ConfigError, DEFAULT_CONFIG, Idle, Pace, PriceColumn, Release, SyncPolicy,
 };
 use trade_engine::limits;
-use trade_engine::settings::{CorrelationAction, ExposureBasis, Settings, Sizing};
+use trade_engine::settings::{
+    CorrelationAction, CostMethod, Count, ExposureBasis, LimitKey, Limits, OnAnomaly, Settings,
+    Sizing,
+};
 use trade_engine::strategy::StrategySettings;
-use trade_engine::units::{Money, Qty, Ratio, Ts};
+use trade_engine::units::{Money, Ratio, Ts};
 
 const EXAMPLE: &str = include_str!("../config/example.toml");
 const FROM: Ts = Ts(1_577_836_800_000_000_000); // 2020-01-01
@@ -32,6 +35,21 @@ correlation_window = 20
 sizing = "percent_equity"
 sizing_pct = "0.1"
 sizing_max_qty = "none"
+max_order_qty = "50"
+max_order_notional = "200000"
+max_gross_exposure = "400000"
+max_net_exposure = "300000"
+max_open_orders = 20
+max_leverage = "4"
+price_collar_pct = "0.03"
+max_mark_age_ms = 5000
+duplicate_window_ms = 250
+max_orders_per_second = 10
+max_messages_per_second = 30
+max_repeats = 100
+answer_timeout_ms = 3000
+self_match = "refuse"
+on_anomaly = "halt"
 
 [broker]
 kind = "simulated"
@@ -129,7 +147,10 @@ fn the_example_loads() {
     assert_eq!(config.runtime.idle_gateway, Idle::Park);
     assert_eq!(config.feed.price_column, PriceColumn::Spliced);
     let BrokerConfig::Simulated(venue) = &config.broker;
-    assert_eq!(venue.partial_fill_qty, Some(Qty(3)));
+    assert_eq!(venue.partial_fill_qty, Some("3".parse().unwrap()));
+    let settings = config.settings(None, FROM, TO).unwrap();
+    assert_eq!(settings.risk.symbols.len(), 1);
+    assert_eq!(settings.risk.strategies.len(), 1);
     assert_eq!(venue.initial_capital, Some(amount("250000")));
     let breakout =
         StrategySettings::Breakout { entry_lookback: 20, exit_lookback: 10, allow_short: true };
@@ -151,6 +172,8 @@ fn the_strategies_that_the_example_leaves_out_load_too() {
         let keys: Vec<&str> = keys.lines().filter(|line| line.contains('=')).collect();
         let keys: Vec<String> = keys.iter().map(|line| uncommented(line)).collect();
         let text = format!("{before}{}\n[runtime]{rest}", keys.join("\n"));
+        let text =
+            text.replacen("strategies.breakout", &format!("strategies.{}", expected.name()), 1);
         assert_eq!(load(&text).unwrap().strategy, expected, "{text}");
     }
 }
@@ -182,16 +205,19 @@ fn syntax_and_tables() {
     refused(
         "[broker]",
         "[brokers]",
-        "config.toml:20: brokers: unknown key; expected one of contracts, account, risk, capacity, \
+        "config.toml:35: brokers: unknown key; expected one of contracts, account, risk, capacity, \
          broker, strategy, runtime, log, feed, instruments, calendars",
     );
     refused(
         "[broker]\nkind = \"simulated\"",
         "broker = 3",
-        "config.toml:20: risk.broker: unknown key; \
-         expected one of max_position_pct, exposure_basis, max_positions, max_drawdown_pct, \
-         max_daily_loss_pct, margin, max_correlation, correlation_action, correlation_window, \
-         sizing, sizing_pct, sizing_max_qty",
+        "config.toml:35: risk.broker: unknown key; \
+         expected one of max_position_pct, max_drawdown_pct, max_daily_loss_pct, max_correlation, \
+         max_positions, max_order_qty, max_order_notional, max_gross_exposure, max_net_exposure, \
+         max_open_orders, max_leverage, price_collar_pct, max_mark_age_ms, duplicate_window_ms, \
+         max_orders_per_second, max_messages_per_second, max_repeats, answer_timeout_ms, \
+         exposure_basis, margin, correlation_action, correlation_window, self_match, on_anomaly, \
+         sizing, sizing_pct, sizing_max_qty, symbols, strategies",
     );
     let found = load("account = 3").unwrap_err().to_string();
     assert_eq!(found, "config.toml:1: account: 3; expected a table");
@@ -242,7 +268,8 @@ fn account() {
 
 #[test]
 fn every_limit_must_be_there() {
-    let lines: Vec<&str> = GOOD.lines().skip(6).take(12).collect();
+    let lines: Vec<&str> = GOOD.lines().skip(6).take(27).collect();
+    assert_eq!((lines[0], lines[26]), ("max_position_pct = \"0.05\"", "on_anomaly = \"halt\""));
     for line in lines {
         let key = line.split_once(" = ").unwrap().0;
         let text = GOOD.replacen(&format!("{line}\n"), "", 1);
@@ -340,17 +367,177 @@ fn risk() {
     );
     refused(
         "sizing_max_qty = \"none\"",
-        "sizing_max_qty = \"1.5\"",
-        "config.toml:18: risk.sizing_max_qty: \"1.5\" has more decimals than are kept; expected \
-         whole lots, one or more, such as \"10\"",
+        "sizing_max_qty = \"0\"",
+        "config.toml:18: risk.sizing_max_qty: \"0\"; expected a quantity above zero, such as \
+         \"10\"",
     );
     refused(
         "max_drawdown_pct",
         "max_draw_down_pct",
         "config.toml:10: risk.max_draw_down_pct: unknown key; expected one of max_position_pct, \
-         exposure_basis, max_positions, max_drawdown_pct, max_daily_loss_pct, margin, \
-         max_correlation, correlation_action, correlation_window, sizing, sizing_pct, \
-         sizing_max_qty",
+         max_drawdown_pct, max_daily_loss_pct, max_correlation, max_positions, max_order_qty, \
+         max_order_notional, max_gross_exposure, max_net_exposure, max_open_orders, max_leverage, \
+         price_collar_pct, max_mark_age_ms, duplicate_window_ms, max_orders_per_second, \
+         max_messages_per_second, max_repeats, answer_timeout_ms, exposure_basis, margin, \
+         correlation_action, correlation_window, self_match, on_anomaly, sizing, sizing_pct, \
+         sizing_max_qty, symbols, strategies",
+    );
+}
+
+/// A key of each unit, at its ends and one past them.
+#[test]
+fn every_limit_has_a_range() {
+    let limit = |key: &str, value: &str| {
+        let line = GOOD.lines().find(|line| line.starts_with(&format!("{key} = "))).unwrap();
+        load(&GOOD.replacen(line, &format!("{key} = {value}"), 1))
+    };
+    let get = |key: LimitKey, value: &str| {
+        limit(key.name(), value).map(|config| config.risk.limits.get(key))
+    };
+    let ranges = [
+        (LimitKey::MaxPositionPct, "\"0.000000001\"", "\"100\"", "\"0\"", "\"100.1\""),
+        (LimitKey::PriceCollarPct, "\"0.000000001\"", "\"100\"", "\"0\"", "\"100.1\""),
+        (LimitKey::MaxDrawdownPct, "\"0.000000001\"", "\"1\"", "\"0\"", "\"1.1\""),
+        (LimitKey::MaxDailyLossPct, "\"0.000000001\"", "\"1\"", "\"0\"", "\"1.1\""),
+        (LimitKey::MaxCorrelation, "\"0\"", "\"1\"", "\"-0.1\"", "\"1.1\""),
+        (LimitKey::MaxLeverage, "\"0.000000001\"", "\"1000\"", "\"0\"", "\"1000.1\""),
+        (LimitKey::MaxOrderQty, "\"0.000000001\"", "\"9000000000\"", "\"0\"", "\"9300000000\""),
+        (LimitKey::MaxPositions, "1", "1024", "0", "1025"),
+        (LimitKey::MaxOpenOrders, "1", "16384", "0", "16385"),
+        (LimitKey::MaxOrdersPerSecond, "1", "10000", "0", "10001"),
+        (LimitKey::MaxMessagesPerSecond, "1", "10000", "0", "10001"),
+        (LimitKey::MaxRepeats, "1", "1000000", "0", "1000001"),
+        (LimitKey::MaxMarkAgeMs, "1", "1814400000", "0", "1814400001"),
+        (LimitKey::DuplicateWindowMs, "1", "1814400000", "0", "1814400001"),
+        (LimitKey::AnswerTimeoutMs, "1", "3600000", "0", "3600001"),
+    ];
+    for (key, least, most, below, above) in ranges {
+        for value in [least, most] {
+            let expected = amount(value.trim_matches('"'));
+            assert_eq!(get(key, value), Ok(Some(expected)), "{} {value}", key.name());
+        }
+        for value in [below, above, "true", "\"\""] {
+            let found = get(key, value).expect_err(value);
+            assert_eq!(found.key, format!("risk.{}", key.name()));
+        }
+        assert_eq!(get(key, "\"none\""), Ok(None), "{}", key.name());
+    }
+    for key in [LimitKey::MaxOrderNotional, LimitKey::MaxGrossExposure, LimitKey::MaxNetExposure] {
+        assert_eq!(get(key, "\"0.000000000000000001\""), Ok(Some(Money(1))));
+        let found = get(key, "\"0\"").expect_err("zero");
+        assert_eq!(found.problem, "\"0\"; expected an amount above zero, such as \"100000\"");
+        assert_eq!(get(key, "\"none\""), Ok(None));
+    }
+    let limits = load(GOOD).unwrap().risk.limits;
+    assert!(LimitKey::ALL.iter().all(|key| limits.get(*key).is_some()));
+    // What is said, once for each unit.
+    let said = |key, value| limit(key, value).unwrap_err().to_string();
+    assert_eq!(
+        said("max_order_qty", "5"),
+        "config.toml:19: risk.max_order_qty: 5 is not in quotes; expected a quantity above zero, \
+         such as \"10\": \"5\""
+    );
+    assert_eq!(
+        said("max_leverage", "\"0\""),
+        "config.toml:24: risk.max_leverage: \"0\"; expected a number above 0 and at most 1000, \
+         such as \"4\""
+    );
+    assert_eq!(
+        said("max_mark_age_ms", "\"5000\""),
+        "config.toml:26: risk.max_mark_age_ms: \"5000\"; expected a whole number from 1 to \
+         1814400000, without quotes"
+    );
+}
+
+#[test]
+fn what_is_refused_and_what_halts() {
+    let config = load(GOOD).unwrap();
+    assert!(config.risk.self_match);
+    assert_eq!(config.risk.on_anomaly, OnAnomaly::Halt);
+    let allowed = accepted("self_match = \"refuse\"", "self_match = \"allow\"");
+    assert!(!allowed.risk.self_match);
+    refused(
+        "self_match = \"refuse\"",
+        "self_match = true",
+        "config.toml:32: risk.self_match: true; expected \"refuse\" or \"allow\"",
+    );
+    let anomaly = |value: &str| {
+        accepted("on_anomaly = \"halt\"", &format!("on_anomaly = \"{value}\"")).risk.on_anomaly
+    };
+    assert_eq!(anomaly("report"), OnAnomaly::Report);
+    assert_eq!(anomaly("halt_instrument"), OnAnomaly::HaltInstrument);
+    refused(
+        "on_anomaly = \"halt\"",
+        "on_anomaly = \"none\"",
+        "config.toml:33: risk.on_anomaly: \"none\"; expected \"report\", \"halt_instrument\" or \
+         \"halt\"",
+    );
+    let sizing = accepted("sizing = \"percent_equity\"", "sizing = \"volatility_target\"");
+    assert_eq!(sizing.risk.sizing, Sizing::VolatilityTarget);
+}
+
+#[test]
+fn limits_of_one_symbol_and_one_strategy() {
+    let scoped = |text: &str| load(&GOOD.replacen("[broker]", &format!("{text}\n[broker]"), 1));
+    let config = scoped(
+        "[risk.symbols.GC]\nmax_order_qty = \"2.5\"\nmax_repeats = \"none\"\n\
+         [risk.strategies.momentum]\nmax_open_orders = 3",
+    )
+    .unwrap();
+    // They stand where their instrument and their strategy stand.
+    let settings = config.settings(None, FROM, TO).unwrap();
+    assert_eq!(settings.risk.symbols.len(), 2);
+    assert_eq!(settings.risk.symbols[0], Limits::OFF);
+    let gold = Limits { max_order_qty: Some("2.5".parse().unwrap()), ..Limits::OFF };
+    assert_eq!(settings.risk.symbols[1], gold);
+    let momentum = Limits { max_open_orders: Some(Count(3)), ..Limits::OFF };
+    assert_eq!(settings.risk.strategies, [momentum]);
+    assert_eq!(settings.risk.limits, config.risk.limits);
+    // Another choice of symbols, other places: none is left where gold is not traded.
+    let gold_alone = config.settings(Some(&["GC".to_owned()]), FROM, TO).unwrap();
+    assert_eq!(gold_alone.risk.symbols, [gold]);
+    let without = config.settings(Some(&["ES".to_owned()]), FROM, TO).unwrap();
+    assert_eq!(without.risk.symbols, []);
+    let refused = |text: &str, expected: &str| {
+        assert_eq!(scoped(text).expect_err(text).to_string(), expected);
+    };
+    refused(
+        "[risk.symbols.GD]\nmax_order_qty = \"2\"",
+        "config.toml:35: risk.symbols.GD: no instrument \"GD\"; there is: ES, GC",
+    );
+    refused(
+        "[risk.strategies.breakout]",
+        "config.toml:35: risk.strategies.breakout: no strategy \"breakout\"; there is: momentum",
+    );
+    refused(
+        "[risk.symbols.GC]\nmax_drawdown_pct = \"0.1\"",
+        "config.toml:36: risk.symbols.GC.max_drawdown_pct: unknown key; expected one of \
+         max_position_pct, max_order_qty, max_order_notional, max_gross_exposure, \
+         max_net_exposure, max_open_orders, price_collar_pct, max_mark_age_ms, \
+         max_orders_per_second, max_messages_per_second, max_repeats",
+    );
+    refused(
+        "[risk.symbols.GC]\nmax_open_orders = 0",
+        "config.toml:36: risk.symbols.GC.max_open_orders: 0; expected a whole number from 1 to \
+         16384",
+    );
+    refused(
+        "[risk.symbols]\nGC = \"none\"",
+        "config.toml:36: risk.symbols.GC: \"none\"; expected a table",
+    );
+}
+
+#[test]
+fn lots_may_end_oldest_first() {
+    let method = |config: Config| config.settings(None, FROM, TO).unwrap().account.cost_method;
+    assert_eq!(method(load(GOOD).unwrap()), CostMethod::Average);
+    let line = |value: &str| format!("currency = \"USD\"\ncost_method = \"{value}\"");
+    assert_eq!(method(accepted("currency = \"USD\"", &line("fifo"))), CostMethod::Fifo);
+    assert_eq!(method(accepted("currency = \"USD\"", &line("average"))), CostMethod::Average);
+    refused(
+        "currency = \"USD\"",
+        &line("lifo"),
+        "config.toml:3: account.cost_method: \"lifo\"; expected \"average\" or \"fifo\"",
     );
 }
 
@@ -361,20 +548,20 @@ fn capacity() {
     };
     capacity(
         "orders = 20000",
-        "config.toml:21: capacity.orders: 20000; expected a whole number from 1 to 16384",
+        "config.toml:36: capacity.orders: 20000; expected a whole number from 1 to 16384",
     );
     capacity(
         "executions = 0",
-        "config.toml:21: capacity.executions: 0; expected a whole number from 1 to 1048576",
+        "config.toml:36: capacity.executions: 0; expected a whole number from 1 to 1048576",
     );
     capacity(
         "checkpoint_interval_slots = 1",
-        "config.toml:21: capacity.checkpoint_interval_slots: 1; expected a whole number from 256 \
+        "config.toml:36: capacity.checkpoint_interval_slots: 1; expected a whole number from 256 \
          to 1099511627776",
     );
     capacity(
         "event_ring_slots = 0x10",
-        "config.toml:21: capacity.event_ring_slots: 0x10; expected a whole number from 2048 to \
+        "config.toml:36: capacity.event_ring_slots: 0x10; expected a whole number from 2048 to \
          1048576",
     );
     let config = accepted("[broker]", "[capacity]\nevent_ring_slots = 0x1000\n[broker]");
@@ -389,45 +576,45 @@ fn broker() {
     refused(
         "\"simulated\"",
         "\"live\"",
-        "config.toml:21: broker.kind: \"live\"; expected \"simulated\"",
+        "config.toml:36: broker.kind: \"live\"; expected \"simulated\"",
     );
     refused(
         "kind = \"simulated\"",
         "",
-        "config.toml:20: broker.kind: missing; expected \"simulated\"",
+        "config.toml:35: broker.kind: missing; expected \"simulated\"",
     );
     broker(
         "slippage_bps = \"-1\"",
-        "config.toml:22: broker.slippage_bps: \"-1\"; expected basis points from 0 to 10000, such \
+        "config.toml:37: broker.slippage_bps: \"-1\"; expected basis points from 0 to 10000, such \
          as \"1.5\"",
     );
     broker(
         "commission_bps = \"0.000001\"",
-        "config.toml:22: broker.commission_bps: \"0.000001\" has more decimals than are kept; \
+        "config.toml:37: broker.commission_bps: \"0.000001\" has more decimals than are kept; \
          expected basis points from 0 to 10000, such as \"1.5\"",
     );
     broker(
         "commission_per_contract = \"-2\"",
-        "config.toml:22: broker.commission_per_contract: \"-2\"; expected an amount of zero or \
+        "config.toml:37: broker.commission_per_contract: \"-2\"; expected an amount of zero or \
          more, such as \"2.05\"",
     );
     broker(
         "latency_ms = 3600001",
-        "config.toml:22: broker.latency_ms: 3600001; expected a whole number from 0 to 3600000",
+        "config.toml:37: broker.latency_ms: 3600001; expected a whole number from 0 to 3600000",
     );
     broker(
         "partial_fill_qty = \"0\"",
-        "config.toml:22: broker.partial_fill_qty: \"0\"; expected whole lots, one or more, such as \
+        "config.toml:37: broker.partial_fill_qty: \"0\"; expected a quantity above zero, such as \
          \"10\"",
     );
     broker(
         "reject_rate = \"1.1\"",
-        "config.toml:22: broker.reject_rate: \"1.1\"; expected a fraction from 0 to 1, such as \
+        "config.toml:37: broker.reject_rate: \"1.1\"; expected a fraction from 0 to 1, such as \
          \"0.8\"",
     );
     broker(
         "seed = -1",
-        "config.toml:22: broker.seed: -1; expected a whole number from 0 to 9223372036854775807",
+        "config.toml:37: broker.seed: -1; expected a whole number from 0 to 9223372036854775807",
     );
 }
 
@@ -436,30 +623,30 @@ fn strategy() {
     let strategy = |text: &str, expected: &str| refused("kind = \"momentum\"", text, expected);
     strategy(
         "kind = \"hope\"",
-        "config.toml:24: strategy.kind: \"hope\"; expected \"momentum\", \"mean_reversion\" or \
+        "config.toml:39: strategy.kind: \"hope\"; expected \"momentum\", \"mean_reversion\" or \
          \"breakout\"",
     );
     strategy(
         "kind = \"momentum\"\nentry = \"2\"",
-        "config.toml:25: strategy.entry: unknown key; expected one of kind, lookback, threshold, \
+        "config.toml:40: strategy.entry: unknown key; expected one of kind, lookback, threshold, \
          allow_short",
     );
     strategy(
         "kind = \"momentum\"\nlookback = 0",
-        "config.toml:25: strategy.lookback: 0; expected a whole number from 1 to 10000",
+        "config.toml:40: strategy.lookback: 0; expected a whole number from 1 to 10000",
     );
     strategy(
         "kind = \"momentum\"\nthreshold = \"2%\"",
-        "config.toml:25: strategy.threshold: \"2%\" is no decimal number; expected a fraction from \
+        "config.toml:40: strategy.threshold: \"2%\" is no decimal number; expected a fraction from \
          0 to 100, such as \"0.02\"",
     );
     strategy(
         "kind = \"mean_reversion\"\nlookback = 1",
-        "config.toml:25: strategy.lookback: the lookback of mean_reversion must be at least 2 bars",
+        "config.toml:40: strategy.lookback: the lookback of mean_reversion must be at least 2 bars",
     );
     strategy(
         "kind = \"mean_reversion\"\nentry = \"1\"\nexit = \"1\"",
-        "config.toml:26: strategy.exit: exit must not be negative and must be below entry",
+        "config.toml:41: strategy.exit: exit must not be negative and must be below entry",
     );
     let config = accepted("kind = \"momentum\"", "kind = \"breakout\"\nexit_lookback = 5");
     let expected =
@@ -472,29 +659,29 @@ fn runtime_and_log() {
     refused(
         "release = \"written\"",
         "release = \"now\"",
-        "config.toml:27: runtime.release: \"now\"; expected \"immediate\", \"written\" or \
+        "config.toml:42: runtime.release: \"now\"; expected \"immediate\", \"written\" or \
          \"synced\"",
     );
     refused(
         "release = \"written\"",
         "idle_broker = \"sleep\"",
-        "config.toml:27: runtime.idle_broker: \"sleep\"; expected \"spin\", \"yield\" or \"park\"",
+        "config.toml:42: runtime.idle_broker: \"sleep\"; expected \"spin\", \"yield\" or \"park\"",
     );
     refused(
         "release = \"written\"",
         "engine_core = 1024",
-        "config.toml:27: runtime.engine_core: 1024; expected a whole number from 0 to 1023",
+        "config.toml:42: runtime.engine_core: 1024; expected a whole number from 0 to 1023",
     );
     refused(
         "release = \"written\"",
         "pace = \"fast\"",
-        "config.toml:27: runtime.pace: \"fast\"; expected lockstep, flood, realtime, or realtime \
+        "config.toml:42: runtime.pace: \"fast\"; expected lockstep, flood, realtime, or realtime \
          xN with N from 1",
     );
     refused(
         "release = \"written\"\n\n[log]\nsync = \"interval\"",
         "release = \"synced\"\n\n[log]\nsync = \"never\"",
-        "config.toml:27: runtime.release: \"synced\", but log.sync = \"never\": no order would \
+        "config.toml:42: runtime.release: \"synced\", but log.sync = \"never\": no order would \
          ever leave; expected \"interval\" or \"every_batch\" there",
     );
     assert_eq!(accepted("release = \"written\"", "engine_core = 3").runtime.engine_core, Some(3));
@@ -505,26 +692,26 @@ fn runtime_and_log() {
     refused(
         "release = \"written\"",
         "pace = \"realtime x0\"",
-        "config.toml:27: runtime.pace: \"realtime x0\"; expected lockstep, flood, realtime, or \
+        "config.toml:42: runtime.pace: \"realtime x0\"; expected lockstep, flood, realtime, or \
          realtime xN with N from 1",
     );
     let log = |text: &str, expected: &str| refused("sync = \"interval\"", text, expected);
     log(
         "sync = \"always\"",
-        "config.toml:30: log.sync: \"always\"; expected \"never\", \"interval\" or \
+        "config.toml:45: log.sync: \"always\"; expected \"never\", \"interval\" or \
          \"every_batch\"",
     );
     log(
         "sync = \"never\"\nsync_interval_ms = 5",
-        "config.toml:31: log.sync_interval_ms: only sync = \"interval\" has one; leave it out",
+        "config.toml:46: log.sync_interval_ms: only sync = \"interval\" has one; leave it out",
     );
     log(
         "segment_size = 4096",
-        "config.toml:30: log.segment_size: 4096; expected a whole number from 65536 to 68719476736",
+        "config.toml:45: log.segment_size: 4096; expected a whole number from 65536 to 68719476736",
     );
     log(
         "segment_size = 70000",
-        "config.toml:30: log.segment_size: 70000; expected a multiple of 65536",
+        "config.toml:45: log.segment_size: 70000; expected a multiple of 65536",
     );
     let config = accepted("sync = \"interval\"", "segment_size = 131_072\nsync = \"every_batch\"");
     assert_eq!(config.log.segment_size, 131_072);
@@ -537,19 +724,19 @@ fn feed() {
     refused(
         list,
         "price_column = \"close\"",
-        "config.toml:33: feed.price_column: \"close\"; expected \"back_adjusted\" or \"spliced\"",
+        "config.toml:48: feed.price_column: \"close\"; expected \"back_adjusted\" or \"spliced\"",
     );
-    refused("  \"GC\",", "  \"ES\",", "config.toml:35: feed.symbols[1]: \"ES\" is there twice");
-    refused("  \"GC\",", "  5,", "config.toml:35: feed.symbols[1]: 5; expected a text in quotes");
+    refused("  \"GC\",", "  \"ES\",", "config.toml:50: feed.symbols[1]: \"ES\" is there twice");
+    refused("  \"GC\",", "  5,", "config.toml:50: feed.symbols[1]: 5; expected a text in quotes");
     refused(
         "  \"GC\",",
         "  \"ZB\",",
-        "config.toml:35: feed.symbols[1]: no instrument \"ZB\"; there is: ES, GC",
+        "config.toml:50: feed.symbols[1]: no instrument \"ZB\"; there is: ES, GC",
     );
     refused(
         list,
         "symbols = []",
-        "config.toml:33: feed.symbols: an empty list; expected one symbol or more, or no such key",
+        "config.toml:48: feed.symbols: an empty list; expected one symbol or more, or no such key",
     );
 }
 
@@ -558,13 +745,13 @@ fn instruments_and_calendars() {
     refused(
         "tick_size = \"0.25\"",
         "tick_size = 0.25",
-        "config.toml:40: instruments[0].tick_size: invalid type: floating point `0.25`, expected a \
+        "config.toml:55: instruments[0].tick_size: invalid type: floating point `0.25`, expected a \
          string",
     );
     refused(
         "tick_size = \"0.1\"",
         "tick = \"0.1\"",
-        "config.toml:46: instruments[1].tick: unknown field `tick`, expected one of `symbol`, \
+        "config.toml:61: instruments[1].tick: unknown field `tick`, expected one of `symbol`, \
          `tick_size`, `lot_size`, `multiplier`, `currency`, `initial_margin`, \
          `maintenance_margin`, `min_qty`, `max_qty`, `min_notional`, `max_notional`, \
          `negative_prices`, `calendar`, `session`",
@@ -572,35 +759,35 @@ fn instruments_and_calendars() {
     refused(
         "tick_size = \"0.1\"\n",
         "",
-        "config.toml:44: instruments[1]: missing field `tick_size`",
+        "config.toml:59: instruments[1]: missing field `tick_size`",
     );
     refused(
         "\"0.1\"\n\n[calendars",
         "\"zero\"\n\n[calendars",
-        "config.toml:46: instruments[1].tick_size: \"zero\": not a decimal number; expected a \
+        "config.toml:61: instruments[1].tick_size: \"zero\": not a decimal number; expected a \
          decimal such as \"0.25\"",
     );
     refused(
         "calendar = \"week\"",
         "calendar = \"weak\"",
-        "config.toml:42: instruments[0].calendar: no calendar \"weak\"; there is: week",
+        "config.toml:57: instruments[0].calendar: no calendar \"weak\"; there is: week",
     );
     refused(
         "\"2014-12-25\"",
         "\"2014-12-32\"",
-        "config.toml:53: calendars.week.holidays: \"2014-12-32\"; expected a date such as \
+        "config.toml:68: calendars.week.holidays: \"2014-12-32\"; expected a date such as \
          \"2014-12-25\"",
     );
     refused(
         "\"12:00\"",
         "\"25:00\"",
-        "config.toml:56: calendars.week.early_closes.2014-12-23: \"25:00\"; expected a time of day \
+        "config.toml:71: calendars.week.early_closes.2014-12-23: \"25:00\"; expected a time of day \
          such as \"17:00\"",
     );
     refused(
         "symbol = \"GC\"",
         "symbol = \"ES\"",
-        "config.toml:45: instruments[1].symbol: \"ES\" is there twice",
+        "config.toml:60: instruments[1].symbol: \"ES\" is there twice",
     );
 }
 
@@ -669,20 +856,25 @@ fn what_is_traded_fits_the_rest() {
     refused(
         "sizing = \"percent_equity\"",
         "sizing = \"percent_margin\"",
-        "config.toml:44: instruments[1].initial_margin: GC: missing; risk.sizing = \
+        "config.toml:59: instruments[1].initial_margin: GC: missing; risk.sizing = \
          \"percent_margin\" needs it",
     );
     refused(
         "exposure_basis = \"notional\"",
         "exposure_basis = \"margin\"",
-        "config.toml:44: instruments[1].initial_margin: GC: missing; risk.exposure_basis = \
+        "config.toml:59: instruments[1].initial_margin: GC: missing; risk.exposure_basis = \
          \"margin\" needs it",
     );
-    refused(
-        "tick_size = \"0.1\"",
-        "tick_size = \"0.1\"\ncurrency = \"EUR\"",
-        "config.toml:47: instruments[1].currency: \"EUR\"; expected the account's currency, \
-         \"USD\"",
+    // Another currency than the account's is good, but for a venue that checks margin in its own.
+    let euros = "tick_size = \"0.1\"\ncurrency = \"EUR\"";
+    let config = accepted("tick_size = \"0.1\"", euros);
+    assert_eq!(config.settings(None, FROM, TO).unwrap().instruments[1].currency, "EUR");
+    let text = GOOD.replacen("tick_size = \"0.1\"", euros, 1);
+    let text = text.replacen("\"simulated\"", "\"simulated\"\ncheck_margin = true", 1);
+    assert_eq!(
+        load(&text).unwrap_err().to_string(),
+        "config.toml:37: broker.check_margin: true, but GC is in EUR; the venue's account is in \
+         USD alone"
     );
     // Not traded, not asked for.
     let only_es = GOOD.replacen("  \"GC\",\n", "", 1);
@@ -695,7 +887,7 @@ fn what_is_traded_fits_the_rest() {
     let zero = text.replacen("\"100\"", "\"0.0\"", 1);
     assert_eq!(
         load(&zero).unwrap_err().to_string(),
-        "config.toml:40: instruments[0].initial_margin: \"0.0\"; risk.sizing = \"percent_margin\" \
+        "config.toml:55: instruments[0].initial_margin: \"0.0\"; risk.sizing = \"percent_margin\" \
          needs more than zero"
     );
 }

@@ -397,7 +397,7 @@ fn settings(random: &mut Random) -> Settings {
                 Sizing::Exact,
             ]),
             sizing_pct: tenth(random),
-            sizing_max_qty: maybe(random, |_| Qty(7)),
+            sizing_max_qty: maybe(random, |_| "7".parse().expect("a decimal")),
             ..RiskSettings::OFF
         },
         capacity: Capacity { orders: ORDERS, executions: 60, checkpoint_interval_slots: 500 },

@@ -15,7 +15,7 @@ use trade_engine::settings::{
     CorrelationAction, Count, ExposureBasis, LimitKey, Limits, RiskSettings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
-use world::{ES, NQ, OTHER, World, buy, limit, market, money, numbers, price, ratio, sell};
+use world::{ES, NQ, OTHER, World, buy, limit, market, money, numbers, price, ratio, sell, units};
 
 #[test]
 fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
@@ -539,7 +539,7 @@ fn sizing_by_notional_and_by_margin() {
     assert_eq!(sized(&world, Wish { price: Some(Price(0)), ..wish() }), Err(Code::BadPrice));
     // A quantity is for exact sizing only.
     assert_eq!(sized(&world, Wish { qty: Some(Qty(9)), ..wish() }), Ok(2));
-    world.settings.sizing_max_qty = Some(Qty(1));
+    world.settings.sizing_max_qty = "1.9".parse().ok();
     assert_eq!(sized(&world, wish()), Ok(1));
     world.settings.sizing_max_qty = None;
 
@@ -595,7 +595,7 @@ fn sizing_by_volatility() {
     assert_eq!(sized(&world, Wish { price: Some(price("-4000")), ..half }), Ok(9));
     assert_eq!(sized(&world, Wish { price: None, ..wish() }), Err(Code::NoMark));
     assert_eq!(sized(&world, Wish { price: Some(Price(0)), ..wish() }), Err(Code::BadPrice));
-    world.settings.sizing_max_qty = Some(Qty(4));
+    world.settings.sizing_max_qty = Some(units("4"));
     assert_eq!(sized(&world, half), Ok(4));
     // Fewer bars than the window, and an instrument without any.
     world.correlations = swinging(6);
@@ -649,6 +649,6 @@ fn sizing_by_risk_and_exactly() {
     assert_eq!(sized(&world, exact(-3)), Err(Code::BadQty));
     assert_eq!(sized(&world, wish()), Err(Code::BadQty));
     assert_eq!(sized(&world, exact(i64::MAX)), Err(Code::Overflow));
-    world.settings.sizing_max_qty = Some(Qty(2));
+    world.settings.sizing_max_qty = "2".parse().ok();
     assert_eq!(sized(&world, exact(3)), Ok(2));
 }

@@ -9,7 +9,7 @@ use trade_engine::broker::{
 use trade_engine::input::{ExecKey, Input};
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::order::{ClOrdId, OrdType, Tif};
-use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
+use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts, Units};
 
 const ES: InstrumentId = InstrumentId(0);
 
@@ -18,6 +18,10 @@ fn es() -> Instrument {
 }
 
 fn money(text: &str) -> Money {
+    text.parse().unwrap()
+}
+
+fn units(text: &str) -> Units {
     text.parse().unwrap()
 }
 
@@ -343,7 +347,7 @@ fn day_orders_end_with_the_day_and_dated_ones_at_their_time() {
 #[test]
 fn one_fill_takes_at_most_so_many_lots() {
     let settings = SimSettings {
-        partial_fill_qty: Some(Qty(2)),
+        partial_fill_qty: Some(units("2")),
         commission_per_contract: money("2.05"),
         ..plain()
     };
@@ -353,6 +357,23 @@ fn one_fill_takes_at_most_so_many_lots() {
          A buy 5      => A accepted, A 2 @ 100 fee 4.1 and more, A 2 @ 100 fee 4.1 and more, A 1 @ 100 fee 2.05
          B buy 2 fok  => B accepted, B 2 @ 100 fee 4.1
          C buy 2001   => C rejected (the order would need too many fills)",
+    );
+}
+
+#[test]
+fn a_fill_counts_in_the_underlying_and_takes_at_least_a_lot() {
+    // Lots of a quarter: 0.6 are two of them; 0.1 is none, and so one.
+    let quarter = || Instrument::plain("X", Price(10_000_000), 250_000_000, 1_000_000_000);
+    let most = |text| SimSettings { partial_fill_qty: Some(units(text)), ..plain() };
+    check_with(
+        venue(most("0.6"), vec![quarter()]),
+        "mark 100
+         A buy 5  => A accepted, A 2 @ 100 and more, A 2 @ 100 and more, A 1 @ 100",
+    );
+    check_with(
+        venue(most("0.1"), vec![quarter()]),
+        "mark 100
+         A buy 2  => A accepted, A 1 @ 100 and more, A 1 @ 100",
     );
 }
 
@@ -619,7 +640,7 @@ fn settings_are_checked() {
     let rate = SimSettings { reject_rate: Ratio(1_000_000_001), ..plain() };
     assert_eq!(check(rate), Some(SimError::RejectRate));
     assert_eq!(check(SimSettings { latency_ms: -1, ..plain() }), Some(SimError::Latency));
-    let partial = SimSettings { partial_fill_qty: Some(Qty(0)), ..plain() };
+    let partial = SimSettings { partial_fill_qty: Some(Units(0)), ..plain() };
     assert_eq!(check(partial), Some(SimError::PartialFillQty));
 }
 
@@ -807,7 +828,7 @@ fn any_message() -> impl Strategy<Value = Message> {
 
 fn any_settings() -> impl Strategy<Value = SimSettings> {
     let slippage = prop_oneof![Just(Ratio(0)), (0..200_000_000_i64).prop_map(Ratio)];
-    let partial = prop::option::of((1..4_i64).prop_map(Qty));
+    let partial = prop::option::of((1..4_i64).prop_map(|lots| Units(lots * 1_000_000_000)));
     (slippage, partial, 0..5_i64, any::<u64>()).prop_map(|(slippage, partial, latency_ms, seed)| {
         let reject_rate = Ratio(100_000_000);
         SimSettings {

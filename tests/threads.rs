@@ -80,7 +80,7 @@ fn broker(settings: &Settings) -> SimulatedBroker {
     let sim = SimSettings {
         slippage: Ratio::from_bps("2").expect("a decimal"),
         commission_per_contract: "2.05".parse().expect("a decimal"),
-        partial_fill_qty: Some(Qty(1)),
+        partial_fill_qty: Some("1".parse().expect("a decimal")),
         reject_rate: "0.05".parse().expect("a decimal"),
         seed: 7,
         ..SimSettings::default()

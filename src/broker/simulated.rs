@@ -29,7 +29,7 @@ use crate::input::{ExecKey, Input, StatusKind};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::limits::PRICE_SCALE;
 use crate::order::{ClOrdId, OrdType, Tif};
-use crate::units::{Money, Price, Qty, Ratio, Ts};
+use crate::units::{Money, Price, Qty, Ratio, Ts, Units};
 use arrayvec::ArrayString;
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
@@ -52,8 +52,9 @@ pub struct SimSettings {
     pub commission_rate: Ratio,
     /// Milliseconds from here to the venue, for orders and requests.
     pub latency_ms: i64,
-    /// Most lots that one trade takes: a larger order fills in several, in the same answer.
-    pub partial_fill_qty: Option<Qty>,
+    /// Most that one trade takes, in units of the underlying, cut down to whole lots but never
+    /// below one: a larger order fills in several trades, in the same answer.
+    pub partial_fill_qty: Option<Units>,
     /// Share of new orders that are turned down at random.
     pub reject_rate: Ratio,
     /// Where the random numbers start.
@@ -105,7 +106,7 @@ impl SimSettings {
         if self.latency_ms < 0 {
             return Err(SimError::Latency);
         }
-        if self.partial_fill_qty.is_some_and(|qty| qty.0 <= 0) {
+        if self.partial_fill_qty.is_some_and(|units| units.0 <= 0) {
             return Err(SimError::PartialFillQty);
         }
         Ok(())
@@ -336,6 +337,13 @@ impl SimulatedBroker {
         Ok(())
     }
 
+    /// Most lots that one trade of an order takes: at least one, or it would never end.
+    fn most(&self, new: &NewOrder) -> Qty {
+        let instrument = &self.instruments[new.instrument.index()];
+        let lots = |units| instrument.whole_lots(units).max(Qty(1));
+        self.settings.partial_fill_qty.map_or(new.qty, lots)
+    }
+
     /// Figures that no order can have, whatever the market does.
     fn check_terms(&self, at: Ts, new: &NewOrder) -> Result<(), &'static str> {
         if self.instruments.len() <= new.instrument.index() {
@@ -344,7 +352,7 @@ impl SimulatedBroker {
         if new.qty.0 <= 0 {
             return Err("quantity must be above zero");
         }
-        let most = self.settings.partial_fill_qty.unwrap_or(new.qty);
+        let most = self.most(new);
         if (new.qty.0 - 1) / most.0 >= FILLS_PER_ORDER_MAX {
             return Err("the order would need too many fills");
         }
@@ -407,7 +415,7 @@ impl SimulatedBroker {
 
     /// Trades a whole order at one price, in as many trades as the settings want.
     fn fill(&mut self, new: &NewOrder, price: Price, out: &mut Answers<'_>) {
-        let most = self.settings.partial_fill_qty.unwrap_or(new.qty);
+        let most = self.most(new);
         let mut leaves = new.qty;
         assert!(leaves.0 > 0 && most.0 > 0);
         while leaves.0 > 0 {

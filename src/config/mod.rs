@@ -17,13 +17,15 @@ pub use parts::{
 };
 
 use crate::contracts::{ContractSpec, Contracts, STANDARD_CONTRACTS};
+use crate::instrument::Instrument;
 use crate::settings::{
-    AccountSettings, Capacity, CostMethod, ExposureBasis, RiskSettings, Settings, Sizing,
+    AccountSettings, Capacity, ExposureBasis, Limits, RiskSettings, Settings, Sizing,
 };
 use crate::strategy::StrategySettings;
 use crate::units::Ts;
 use error::{Fault, Places, key_at};
 use serde::Deserialize;
+use std::collections::BTreeMap;
 use std::path::Path;
 use table::{Table, fault};
 use toml::Spanned;
@@ -44,8 +46,13 @@ const STANDARD: &str = "standard";
 pub struct Config {
     /// `[account]`.
     pub account: AccountConfig,
-    /// `[risk]`: limits and sizing.
+    /// `[risk]`: the account's limits, and sizing. Limits of single instruments and strategies are
+    /// in the next two; [`Config::settings`] puts them in their places.
     pub risk: RiskSettings,
+    /// `[risk.symbols.NAME]`.
+    pub symbol_limits: BTreeMap<String, Limits>,
+    /// `[risk.strategies.NAME]`.
+    pub strategy_limits: BTreeMap<String, Limits>,
     /// `[capacity]`, but for the event ring's, which is in `runtime`.
     pub capacity: Capacity,
     /// `[broker]`.
@@ -96,7 +103,9 @@ impl Config {
         let (contracts, contract_places) = contracts(&root, &places, base_dir)?;
         let config = Self {
             account,
-            risk,
+            risk: risk.account,
+            symbol_limits: risk.symbols,
+            strategy_limits: risk.strategies,
             capacity,
             broker,
             strategy,
@@ -163,17 +172,28 @@ impl Config {
             let check = self.check_contract(&format!("instruments[{index}]"), spec);
             check.map_err(|fault| self.contract_places.locate(fault))?;
         }
-        self.check_release().map_err(|fault| self.places.locate(fault))?;
-        let instruments = all.into_iter().filter(|one| is_traded(&one.symbol)).collect();
+        let here = |fault: Fault| self.places.locate(fault);
+        self.check_release().map_err(here)?;
+        self.check_scopes().map_err(here)?;
+        let instruments: Vec<Instrument> =
+            all.into_iter().filter(|one| is_traded(&one.symbol)).collect();
+        self.check_venue(&instruments).map_err(here)?;
+        let strategies = vec![self.strategy.name().to_owned()];
+        let symbols = instruments.iter().map(|one| &one.symbol);
+        let risk = RiskSettings {
+            symbols: in_places(&self.symbol_limits, symbols),
+            strategies: in_places(&self.strategy_limits, strategies.iter()),
+            ..self.risk.clone()
+        };
         Ok(Settings {
             account: AccountSettings {
                 currency: self.account.currency.clone(),
                 initial_capital: self.account.initial_capital,
-                cost_method: CostMethod::Average,
+                cost_method: self.account.cost_method,
             },
             instruments,
-            strategies: vec![self.strategy.name().to_owned()],
-            risk: self.risk.clone(),
+            strategies,
+            risk,
             capacity: self.capacity,
             refuse_old_time: false,
             day_roll_ends_orders: true,
@@ -192,12 +212,6 @@ impl Config {
 
     /// What the rest of the configuration needs of a contract that is traded.
     fn check_contract(&self, key: &str, spec: &ContractSpec) -> Result<(), Fault> {
-        let currency = spec.currency.as_deref().unwrap_or("USD");
-        if currency != self.account.currency {
-            let account = &self.account.currency;
-            let problem = format!("{currency:?}; expected the account's currency, {account:?}");
-            return Err(fault(&format!("{key}.currency"), problem));
-        }
         let by_margin = self.risk.limits.max_position_pct.is_some()
             && self.risk.exposure_basis == ExposureBasis::Margin;
         let needed_by = if self.risk.sizing == Sizing::PercentMargin {
@@ -220,6 +234,41 @@ impl Config {
         Err(fault(&format!("{key}.initial_margin"), problem))
     }
 
+    /// Limits are for what there is: a name that nobody trades or plays by is a slip of the pen,
+    /// and its limits would hold nothing.
+    fn check_scopes(&self) -> Result<(), Fault> {
+        for symbol in self.symbol_limits.keys() {
+            let one = std::slice::from_ref(symbol);
+            if let Some((_, problem)) = self.unknown_symbol(Some(one)) {
+                return Err(fault(&format!("risk.symbols.{symbol}"), problem));
+            }
+        }
+        let known = self.strategy.name();
+        match self.strategy_limits.keys().find(|name| *name != known) {
+            None => Ok(()),
+            Some(name) => {
+                let problem = format!("no strategy {name:?}; there is: {known}");
+                Err(fault(&format!("risk.strategies.{name}"), problem))
+            }
+        }
+    }
+
+    /// The simulated venue's own account knows one currency and no rates.
+    fn check_venue(&self, instruments: &[Instrument]) -> Result<(), Fault> {
+        let BrokerConfig::Simulated(venue) = &self.broker;
+        let foreign = instruments.iter().find(|one| one.currency != self.account.currency);
+        match foreign {
+            Some(one) if venue.initial_capital.is_some() => {
+                let problem = format!(
+                    "true, but {} is in {}; the venue's account is in {} alone",
+                    one.symbol, one.currency, self.account.currency
+                );
+                Err(fault("broker.check_margin", problem))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
     fn check_release(&self) -> Result<(), Fault> {
         if self.runtime.release != Release::Synced || self.log.sync != SyncPolicy::Never {
             return Ok(());
@@ -228,6 +277,19 @@ impl Config {
                        \"interval\" or \"every_batch\" there";
         Err(fault("runtime.release", problem))
     }
+}
+
+/// Limits by name, in the order of a table; shorter where the rest has none.
+fn in_places<'a>(
+    limits: &BTreeMap<String, Limits>,
+    names: impl Iterator<Item = &'a String>,
+) -> Vec<Limits> {
+    let mut places: Vec<Limits> =
+        names.map(|name| limits.get(name).cloned().unwrap_or(Limits::OFF)).collect();
+    while places.last() == Some(&Limits::OFF) {
+        places.pop();
+    }
+    places
 }
 
 /// The keys at the top of a file.

@@ -4,15 +4,18 @@
 use crate::broker::SimSettings;
 use crate::calendar::{CalendarError, DayRoll, Time};
 use crate::limits;
+use crate::settings::CostMethod;
 use crate::units::Money;
 
 /// The account: what it is measured in, what it starts with, when its day ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccountConfig {
-    /// What everything is measured in; every instrument that is traded is quoted in it.
+    /// What everything is measured in.
     pub currency: String,
     /// Equity before the first order.
     pub initial_capital: Money,
+    /// Which lots a closing trade ends.
+    pub cost_method: CostMethod,
     /// When the trading day rolls.
     pub day_roll: DayRollConfig,
 }

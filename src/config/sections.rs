@@ -10,10 +10,12 @@ use crate::broker::SimSettings;
 use crate::contracts;
 use crate::limits;
 use crate::settings::{
-    Capacity, CorrelationAction, Count, ExposureBasis, Limits, RiskSettings, Sizing,
+    Capacity, CorrelationAction, CostMethod, ExposureBasis, LimitKey, LimitUnit, Limits, OnAnomaly,
+    RiskSettings, Sizing,
 };
 use crate::strategy::{LOOKBACK_MAX, StrategyError, StrategySettings};
 use crate::units::{Money, Ratio};
+use std::collections::BTreeMap;
 
 /// Largest share of equity that a limit or a size may be: a hundredfold.
 const SHARE_MAX: Ratio = Ratio(100 * Ratio::ONE.0);
@@ -23,6 +25,14 @@ const DEVIATIONS_MAX: Ratio = Ratio(100 * Ratio::ONE.0);
 const CORES_MAX: usize = 1_024;
 /// Longest delay of the simulated venue and longest time between two syncs: an hour.
 const HOUR_MS: u64 = 3_600_000;
+/// Longest age of a mark, and of what a limit looks back at: three weeks, over any holidays.
+const AGE_MAX_MS: u64 = 21 * 24 * HOUR_MS;
+/// Largest leverage that a limit may allow: a thousandfold.
+const LEVERAGE_MAX: Ratio = Ratio(1_000 * Ratio::ONE.0);
+/// Most messages in a second that a limit may allow: what an engine counts one by one.
+const RATE_MAX: u64 = 10_000;
+/// Most repeated orders that a limit may allow.
+const REPEATS_MAX: u64 = 1_000_000;
 
 /// The smallest fraction above zero.
 const ABOVE_ZERO: Ratio = Ratio(1);
@@ -30,13 +40,15 @@ const ABOVE_ZERO: Ratio = Ratio(1);
 const SHARE: &str = "a fraction above 0 and at most 100, such as \"0.05\"";
 /// A loss.
 const LOSS: &str = "a fraction above 0 and at most 1, such as \"0.1\"";
+/// Gross exposure by equity.
+const LEVERAGE: &str = "a number above 0 and at most 1000, such as \"4\"";
 /// A part of the whole.
 const PART: &str = "a fraction from 0 to 1, such as \"0.8\"";
 
 /// `[account]`.
 pub(super) fn account(root: &Table<'_>) -> Result<AccountConfig, Fault> {
     let table = root.table("account")?;
-    table.only(&["currency", "initial_capital", "day_roll"])?;
+    table.only(&["currency", "initial_capital", "cost_method", "day_roll"])?;
     let currency = table.required("currency")?;
     let name = currency.text("a currency such as \"USD\"")?;
     contracts::check_name(&currency.key, name)?;
@@ -45,6 +57,8 @@ pub(super) fn account(root: &Table<'_>) -> Result<AccountConfig, Fault> {
     if initial_capital <= Money::ZERO {
         return Err(capital.wrong("an amount above zero, such as \"100000\""));
     }
+    let methods = [("average", CostMethod::Average), ("fifo", CostMethod::Fifo)];
+    let cost_method = table.choice("cost_method", &methods, Some(CostMethod::default()))?;
     table.required("day_roll")?;
     let roll = table.table("day_roll")?;
     roll.only(&["timezone", "time"])?;
@@ -56,7 +70,7 @@ pub(super) fn account(root: &Table<'_>) -> Result<AccountConfig, Fault> {
     };
     let unknown = |problem| fault(&timezone.key, format!("{:?}: {problem}", day_roll.timezone));
     day_roll.rule().map_err(unknown)?;
-    Ok(AccountConfig { currency: name.to_owned(), initial_capital, day_roll })
+    Ok(AccountConfig { currency: name.to_owned(), initial_capital, cost_method, day_roll })
 }
 
 const EXPOSURES: &[(&str, ExposureBasis)] = &[
@@ -74,34 +88,63 @@ const SIZINGS: &[(&str, Sizing)] = &[
     ("exact", Sizing::Exact),
 ];
 
+/// Keys of `[risk]` that are no limits.
+const RISK_KEYS: [&str; 11] = [
+    "exposure_basis",
+    "margin",
+    "correlation_action",
+    "correlation_window",
+    "self_match",
+    "on_anomaly",
+    "sizing",
+    "sizing_pct",
+    "sizing_max_qty",
+    "symbols",
+    "strategies",
+];
+
+/// What a `[risk]` table says: the account's settings, and limits by symbol and by strategy.
+pub(super) struct Risk {
+    pub(super) account: RiskSettings,
+    pub(super) symbols: BTreeMap<String, Limits>,
+    pub(super) strategies: BTreeMap<String, Limits>,
+}
+
 /// `[risk]`: every key must be there, so that no limit is off by accident.
-pub(super) fn risk(root: &Table<'_>) -> Result<RiskSettings, Fault> {
+pub(super) fn risk(root: &Table<'_>) -> Result<Risk, Fault> {
     let table = root.table("risk")?;
-    table.only(&[
-        "max_position_pct",
-        "exposure_basis",
-        "max_positions",
-        "max_drawdown_pct",
-        "max_daily_loss_pct",
-        "margin",
-        "max_correlation",
-        "correlation_action",
-        "correlation_window",
-        "sizing",
-        "sizing_pct",
-        "sizing_max_qty",
-    ])?;
-    let share = |value: Value<'_>| value.ratio(ABOVE_ZERO..=SHARE_MAX, SHARE);
-    let loss = |value: Value<'_>| value.ratio(ABOVE_ZERO..=Ratio::ONE, LOSS);
-    let max_positions = |value: Value<'_>| {
-        let count = value.count(1..=limits::INSTRUMENTS_MAX)?;
-        Ok(Count(u32::try_from(count).expect("limits.rs bounds it")))
-    };
+    let limits = LimitKey::ALL.iter().map(|key| key.name());
+    table.only(&limits.chain(RISK_KEYS).collect::<Vec<_>>())?;
     let actions = [("warn", CorrelationAction::Warn), ("refuse", CorrelationAction::Refuse)];
-    let part = |value: Value<'_>| value.ratio(Ratio(0)..=Ratio::ONE, PART);
+    let anomalies = [
+        ("report", OnAnomaly::Report),
+        ("halt_instrument", OnAnomaly::HaltInstrument),
+        ("halt", OnAnomaly::Halt),
+    ];
+    let (sizing, sizing_pct) = sizing(&table)?;
+    let window = limits::CORRELATION_WINDOW_MIN..=limits::CORRELATION_WINDOW_MAX;
+    let account = RiskSettings {
+        limits: account_limits(&table)?,
+        exposure_basis: table.choice("exposure_basis", EXPOSURES, None)?,
+        margin: table.required("margin")?.boolean()?,
+        correlation_action: table.choice("correlation_action", &actions, None)?,
+        correlation_window: table.required("correlation_window")?.count(window)?,
+        self_match: table.choice("self_match", &[("refuse", true), ("allow", false)], None)?,
+        on_anomaly: table.choice("on_anomaly", &anomalies, None)?,
+        sizing,
+        sizing_pct,
+        sizing_max_qty: table.limit("sizing_max_qty")?.map(|value| value.units()).transpose()?,
+        symbols: Vec::new(),
+        strategies: Vec::new(),
+    };
+    let (symbols, strategies) = (scoped(&table, "symbols")?, scoped(&table, "strategies")?);
+    Ok(Risk { account, symbols, strategies })
+}
+
+fn sizing(table: &Table<'_>) -> Result<(Sizing, Ratio), Fault> {
     let sizing = table.choice("sizing", SIZINGS, None)?;
-    let sizing_pct = match (table.limit("sizing_pct")?, sizing) {
-        (Some(value), _) => share(value)?,
+    let share = match (table.limit("sizing_pct")?, sizing) {
+        (Some(value), _) => value.ratio(ABOVE_ZERO..=SHARE_MAX, SHARE)?,
         // It is not looked at.
         (None, Sizing::Exact) => RiskSettings::OFF.sizing_pct,
         (
@@ -115,26 +158,72 @@ pub(super) fn risk(root: &Table<'_>) -> Result<RiskSettings, Fault> {
             return Err(fault(&table.path("sizing_pct"), problem));
         }
     };
-    let window = limits::CORRELATION_WINDOW_MIN..=limits::CORRELATION_WINDOW_MAX;
-    let limits = Limits {
-        max_position_pct: table.limit("max_position_pct")?.map(share).transpose()?,
-        max_positions: table.limit("max_positions")?.map(max_positions).transpose()?,
-        max_drawdown_pct: table.limit("max_drawdown_pct")?.map(loss).transpose()?,
-        max_daily_loss_pct: table.limit("max_daily_loss_pct")?.map(loss).transpose()?,
-        max_correlation: table.limit("max_correlation")?.map(part).transpose()?,
-        ..Limits::OFF
+    Ok((sizing, share))
+}
+
+/// The limits of the account: every one must be there.
+fn account_limits(table: &Table<'_>) -> Result<Limits, Fault> {
+    let mut limits = Limits::OFF;
+    for key in LimitKey::ALL {
+        if let Some(value) = table.limit(key.name())? {
+            set(&mut limits, *key, &value)?;
+        }
+    }
+    Ok(limits)
+}
+
+/// `[risk.symbols.NAME]` or `[risk.strategies.NAME]`: a limit that is not there is off.
+fn scoped(table: &Table<'_>, scope: &str) -> Result<BTreeMap<String, Limits>, Fault> {
+    let scoped: Vec<LimitKey> =
+        LimitKey::ALL.iter().copied().filter(|key| key.is_scoped()).collect();
+    let names: Vec<&str> = scoped.iter().map(|key| key.name()).collect();
+    let all = table.table(scope)?;
+    let mut found = BTreeMap::new();
+    for name in all.names() {
+        let own = all.table(name)?;
+        own.only(&names)?;
+        let mut limits = Limits::OFF;
+        for key in &scoped {
+            if let Some(value) = own.get(key.name()).and_then(Value::unless_none) {
+                set(&mut limits, *key, &value)?;
+            }
+        }
+        found.insert(name.to_owned(), limits);
+    }
+    Ok(found)
+}
+
+fn set(limits: &mut Limits, key: LimitKey, value: &Value<'_>) -> Result<(), Fault> {
+    let limit = limit(key, value)?;
+    limits.set(key, Some(limit)).map_err(|problem| fault(&value.key, problem))
+}
+
+/// A limit in 1e-18 of its unit. Each has a range of its own: what lies outside is a slip of the
+/// pen, not a limit.
+fn limit(key: LimitKey, value: &Value<'_>) -> Result<Money, Fault> {
+    let whole = |most: u64| {
+        let count = value.integer(1..=most)?;
+        Ok(Money(i128::from(count) * limits::MONEY_SCALE))
     };
-    Ok(RiskSettings {
-        limits,
-        exposure_basis: table.choice("exposure_basis", EXPOSURES, None)?,
-        margin: table.required("margin")?.boolean()?,
-        correlation_action: table.choice("correlation_action", &actions, None)?,
-        correlation_window: table.required("correlation_window")?.count(window)?,
-        sizing,
-        sizing_pct,
-        sizing_max_qty: table.limit("sizing_max_qty")?.map(|value| value.lots()).transpose()?,
-        ..RiskSettings::OFF
-    })
+    let ratio = |range, expected| Ok(Money(value.ratio(range, expected)?.to_wide()));
+    match key {
+        LimitKey::MaxPositionPct | LimitKey::PriceCollarPct => ratio(ABOVE_ZERO..=SHARE_MAX, SHARE),
+        LimitKey::MaxDrawdownPct | LimitKey::MaxDailyLossPct => {
+            ratio(ABOVE_ZERO..=Ratio::ONE, LOSS)
+        }
+        LimitKey::MaxCorrelation => ratio(Ratio(0)..=Ratio::ONE, PART),
+        LimitKey::MaxLeverage => ratio(ABOVE_ZERO..=LEVERAGE_MAX, LEVERAGE),
+        LimitKey::MaxOrderQty => Ok(Money(value.units()?.to_wide())),
+        LimitKey::MaxOrderNotional | LimitKey::MaxGrossExposure | LimitKey::MaxNetExposure => {
+            value.money_limit()
+        }
+        LimitKey::MaxPositions => whole(limits::INSTRUMENTS_MAX as u64),
+        LimitKey::MaxOpenOrders => whole(limits::ORDERS_MAX as u64),
+        LimitKey::MaxOrdersPerSecond | LimitKey::MaxMessagesPerSecond => whole(RATE_MAX),
+        LimitKey::MaxRepeats => whole(REPEATS_MAX),
+        LimitKey::MaxMarkAgeMs | LimitKey::DuplicateWindowMs => whole(AGE_MAX_MS),
+        LimitKey::AnswerTimeoutMs => whole(HOUR_MS),
+    }
 }
 
 /// `[capacity]`: the core's tables, and the slots of the event ring.
@@ -176,7 +265,6 @@ pub(super) fn broker(root: &Table<'_>, capital: Money) -> Result<BrokerConfig, F
     let bps = |key| table.get(key).map_or(Ok(Ratio(0)), |value| value.bps());
     let money = |key| table.get(key).map_or(Ok(Money::ZERO), |value| value.money());
     let latency_ms = table.integer("latency_ms", 0..=HOUR_MS, 0)?;
-    let lots = |value: Value<'_>| value.lots();
     let partial_fill_qty = table.get("partial_fill_qty").and_then(Value::unless_none);
     let part = |value: Value<'_>| value.ratio(Ratio(0)..=Ratio::ONE, PART);
     let settings = SimSettings {
@@ -185,7 +273,7 @@ pub(super) fn broker(root: &Table<'_>, capital: Money) -> Result<BrokerConfig, F
         commission_per_share: money("commission_per_share")?,
         commission_rate: bps("commission_bps")?,
         latency_ms: i64::try_from(latency_ms).expect("an hour fits"),
-        partial_fill_qty: partial_fill_qty.map(lots).transpose()?,
+        partial_fill_qty: partial_fill_qty.map(|value| value.units()).transpose()?,
         reject_rate: table.get("reject_rate").map_or(Ok(Ratio(0)), part)?,
         // What TOML can hold as an integer.
         seed: table.integer("seed", 0..=i64::MAX.unsigned_abs(), 0)?,

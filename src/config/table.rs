@@ -2,7 +2,7 @@
 //! or out of range is named by its key.
 
 use super::error::{Fault, join};
-use crate::units::{DecimalError, Money, Qty, Ratio};
+use crate::units::{DecimalError, Money, Ratio, Units};
 use std::ops::RangeInclusive;
 use std::str::FromStr;
 use toml::de::{DeTable, DeValue};
@@ -60,6 +60,11 @@ impl<'a> Table<'a> {
             Some(other) => return Err(other.wrong("a table")),
         };
         Ok(Self { path, entries })
+    }
+
+    /// The names of the tables inside this one, whatever they are.
+    pub(super) fn names(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.entries.into_iter().flatten().map(|(key, _)| key.get_ref().as_ref())
     }
 
     /// The value of a key that may be left out.
@@ -242,11 +247,18 @@ impl<'a> Value<'a> {
         self.within(self.decimal(Money::from_str, expected)?, &range, expected)
     }
 
-    /// Whole lots, at least one.
-    pub(super) fn lots(&self) -> Result<Qty, Fault> {
-        let expected = "whole lots, one or more, such as \"10\"";
-        let range = Qty(1)..=Qty(crate::limits::QTY_MAX);
-        self.within(self.decimal(Qty::from_str, expected)?, &range, expected)
+    /// An amount of money above zero.
+    pub(super) fn money_limit(&self) -> Result<Money, Fault> {
+        let expected = "an amount above zero, such as \"100000\"";
+        let range = Money(1)..=Money(crate::limits::BALANCE_MAX);
+        self.within(self.decimal(Money::from_str, expected)?, &range, expected)
+    }
+
+    /// A quantity of the underlying, above zero.
+    pub(super) fn units(&self) -> Result<Units, Fault> {
+        let expected = "a quantity above zero, such as \"10\"";
+        let range = Units(1)..=Units(i64::MAX);
+        self.within(self.decimal(Units::from_str, expected)?, &range, expected)
     }
 
     /// A whole number in a range, without quotes.

@@ -82,7 +82,8 @@ pub fn size(view: &RiskView<'_>, wish: &Wish) -> Result<Qty, Code> {
             whole_lots(budget(view, strength)?, Money(moved))
         }
     };
-    let most = view.settings.sizing_max_qty.map_or(i128::MAX, |most| i128::from(most.0));
+    let most = view.settings.sizing_max_qty.map(|most| book.spec.whole_lots(most));
+    let most = most.map_or(i128::MAX, |most| i128::from(most.0));
     let lots = lots.min(most);
     if lots <= 0 {
         return Err(Code::ZeroSize);

@@ -7,7 +7,7 @@ pub use controls::{Count, LimitError, LimitKey, LimitUnit, Limits, Millis, Scope
 
 use crate::instrument::{Instrument, InstrumentId};
 use crate::limits;
-use crate::units::{Money, Qty, Ratio};
+use crate::units::{Money, Ratio, Units};
 use serde::{Deserialize, Serialize};
 
 /// Everything that the core's decisions depend on, beside its inputs.
@@ -203,8 +203,8 @@ pub struct RiskSettings {
     pub sizing: Sizing,
     /// The share of equity, of margin, or of equity at risk.
     pub sizing_pct: Ratio,
-    /// Most lots that sizing gives.
-    pub sizing_max_qty: Option<Qty>,
+    /// Most that sizing gives, in units of the underlying; cut down to whole lots.
+    pub sizing_max_qty: Option<Units>,
 }
 
 impl RiskSettings {

@@ -1,13 +1,17 @@
 //! `trade-engine check-config FILE`: loads a configuration as a run would, and says in words what
 //! was understood.
 
+use crate::limits::{self, OFF};
+use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
 use trade_engine::config::{
     BrokerConfig, Config, ConfigError, Idle, Pace, PriceColumn, Release, SyncPolicy,
 };
 use trade_engine::instrument::Instrument;
-use trade_engine::settings::{CorrelationAction, ExposureBasis, Settings, Sizing};
+use trade_engine::settings::{
+    CorrelationAction, CostMethod, ExposureBasis, LimitKey, OnAnomaly, Scope, Settings, Sizing,
+};
 use trade_engine::strategy::StrategySettings;
 use trade_engine::units::{Money, Ratio, Ts};
 
@@ -47,7 +51,7 @@ pub fn describe(config: &Config, now: Ts) -> Result<String, ConfigError> {
 /// By which rules a run plays: account, limits, sizing, broker, strategy.
 pub fn rules(config: &Config, settings: &Settings) -> String {
     let mut text = String::new();
-    account(&mut text, config);
+    account(&mut text, config, settings);
     limits(&mut text, settings);
     sizing(&mut text, settings);
     broker(&mut text, &config.broker);
@@ -68,55 +72,106 @@ fn percent(ratio: Ratio) -> String {
     text + " %"
 }
 
-fn or_off<T>(limit: Option<T>, show: impl FnOnce(T) -> String) -> String {
-    limit.map_or_else(|| "OFF".to_owned(), show)
-}
-
-fn account(text: &mut String, config: &Config) {
+fn account(text: &mut String, config: &Config, settings: &Settings) {
     let account = &config.account;
     text.push_str("account\n");
     line(text, "initial capital", format!("{} {}", account.initial_capital, account.currency));
     let roll = &account.day_roll;
     line(text, "day rolls at", format!("{} in {}", roll.time, roll.timezone));
+    let cost = match account.cost_method {
+        CostMethod::Average => "a share of every lot: average cost",
+        CostMethod::Fifo => "the oldest lots: first in, first out",
+    };
+    line(text, "a closing trade ends", cost);
+    for (currency, symbols) in foreign(settings) {
+        let what = format!(
+            "needs a conversion rate for {}, and bars bring none: without one its orders are \
+             refused (NO_RATE) and it counts nothing",
+            symbols.join(", ")
+        );
+        line(text, currency, what);
+    }
 }
 
+/// The currencies beside the account's, and what is quoted in them.
+fn foreign(settings: &Settings) -> BTreeMap<&str, Vec<&str>> {
+    let own = &settings.account.currency;
+    let mut foreign: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for one in settings.instruments.iter().filter(|one| one.currency != *own) {
+        foreign.entry(&one.currency).or_default().push(&one.symbol);
+    }
+    foreign
+}
+
+/// Every limit, by whose it is; what is off is there too, and named again below.
 fn limits(text: &mut String, settings: &Settings) {
     let risk = &settings.risk;
-    text.push_str("\nlimits\n");
+    for group in limits::groups(risk, settings) {
+        writeln!(text, "\nlimits of {}", group.title()).expect("a string takes any text");
+        for (key, limit) in group.all() {
+            let is_account = group.scope == Scope::Account;
+            if is_account || limit.is_some() {
+                let remark = limit.map_or_else(String::new, |_| remark(key, settings));
+                line(text, key.name(), limits::value(key, limit) + &remark);
+            }
+        }
+        if group.scope == Scope::Account {
+            line(text, "margin", margin(settings));
+            let self_match = if risk.self_match { "refuses to trade with itself" } else { OFF };
+            line(text, "self_match", self_match);
+            let on_anomaly = match risk.on_anomaly {
+                OnAnomaly::Report => "is recorded, and nothing else",
+                OnAnomaly::HaltInstrument => "halts its instrument until resumed",
+                OnAnomaly::Halt => "halts all trading until resumed",
+            };
+            line(text, "an anomaly", on_anomaly);
+            writeln!(text, "  {}", limits::off_line(risk)).expect("a string takes any text");
+        }
+    }
+}
+
+/// What a number alone does not say.
+fn remark(key: LimitKey, settings: &Settings) -> String {
+    let risk = &settings.risk;
     let basis = match risk.exposure_basis {
         ExposureBasis::Notional => "notional",
         ExposureBasis::Margin => "initial margin",
         ExposureBasis::Price => "price x quantity",
         ExposureBasis::Risk => "risk to the stop",
     };
-    let position = or_off(risk.limits.max_position_pct, |limit| {
-        format!("{} of equity, by {basis}", percent(limit))
-    });
-    line(text, "max position", position);
-    line(text, "max positions", or_off(risk.limits.max_positions, |limit| limit.0.to_string()));
-    let drawdown = or_off(risk.limits.max_drawdown_pct, |limit| {
-        format!("{} from the highest equity, then halted", percent(limit))
-    });
-    line(text, "max drawdown", drawdown);
-    let loss = or_off(risk.limits.max_daily_loss_pct, |limit| {
-        format!("{} of the day's first equity, until the day rolls", percent(limit))
-    });
-    line(text, "max daily loss", loss);
-    line(text, "margin", margin(settings));
-    let correlation = or_off(risk.limits.max_correlation, |limit| {
-        let action = match risk.correlation_action {
-            CorrelationAction::Warn => "warns",
-            CorrelationAction::Refuse => "refuses",
-        };
-        format!("{limit} over {} bar closes, {action}", risk.correlation_window)
-    });
-    line(text, "max correlation", correlation);
+    let currency = &settings.account.currency;
+    match key {
+        LimitKey::MaxPositionPct => format!(" of equity, by {basis}"),
+        LimitKey::MaxDrawdownPct => " from the highest equity, then halted".to_owned(),
+        LimitKey::MaxDailyLossPct => " of the day's first equity, until the day rolls".to_owned(),
+        LimitKey::MaxCorrelation => {
+            let action = match risk.correlation_action {
+                CorrelationAction::Warn => "warns",
+                CorrelationAction::Refuse => "refuses",
+            };
+            format!(" over {} bar closes, {action}", risk.correlation_window)
+        }
+        LimitKey::MaxOrderNotional | LimitKey::MaxGrossExposure | LimitKey::MaxNetExposure => {
+            format!(" {currency}")
+        }
+        LimitKey::MaxLeverage => " x equity".to_owned(),
+        LimitKey::PriceCollarPct => " from the mark".to_owned(),
+        LimitKey::MaxRepeats => ", then until re-armed".to_owned(),
+        LimitKey::AnswerTimeoutMs => ", then an alert".to_owned(),
+        LimitKey::MaxPositions
+        | LimitKey::MaxOrderQty
+        | LimitKey::MaxOpenOrders
+        | LimitKey::MaxMarkAgeMs
+        | LimitKey::DuplicateWindowMs
+        | LimitKey::MaxOrdersPerSecond
+        | LimitKey::MaxMessagesPerSecond => String::new(),
+    }
 }
 
 /// The margin rule looks only at what has a margin: whatever has none is named.
 fn margin(settings: &Settings) -> String {
     if !settings.risk.margin {
-        return "OFF".to_owned();
+        return OFF.to_owned();
     }
     let without: Vec<&str> = settings
         .instruments
@@ -144,7 +199,8 @@ fn sizing(text: &mut String, settings: &Settings) {
         Sizing::Exact => "the signal's own quantity".to_owned(),
     };
     line(text, "quantity", size);
-    line(text, "at most", or_off(risk.sizing_max_qty, |most| format!("{most} lots")));
+    let most = risk.sizing_max_qty.map(|most| format!("{most} units of the underlying"));
+    line(text, "at most", most.unwrap_or_else(|| OFF.to_owned()));
 }
 
 fn broker(text: &mut String, broker: &BrokerConfig) {
@@ -169,7 +225,7 @@ fn broker(text: &mut String, broker: &BrokerConfig) {
     line(text, "latency", format!("{} ms", venue.latency_ms));
     let partial = venue.partial_fill_qty;
     let takes =
-        partial.map_or_else(|| "the whole order".to_owned(), |most| format!("at most {most} lots"));
+        partial.map_or_else(|| "the whole order".to_owned(), |most| format!("at most {most}"));
     line(text, "one trade takes", takes);
     line(text, "random rejects", percent(venue.reject_rate));
     line(text, "seed", venue.seed);

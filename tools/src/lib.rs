@@ -3,6 +3,7 @@
 pub mod check_config;
 
 pub mod feed;
+pub mod limits;
 pub mod names;
 pub mod replay;
 pub mod rows;
@@ -13,3 +14,4 @@ pub mod text;
 pub mod timeline;
 pub mod trade;
 pub mod walk;
+pub mod watch;

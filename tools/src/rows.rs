@@ -1,18 +1,27 @@
 //! Orders, positions and the account as JSON, in the shape of the scenario format: every decimal a
 //! string, nine decimals at most, half to even.
 
+use crate::limits;
 use crate::names::Names;
 use crate::text::direction;
+use crate::watch::Watch;
 use serde_json::{Value, json};
 use trade_engine::engine::State;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{Flags, Order, RequestKind};
 use trade_engine::risk::InstrumentBook;
+use trade_engine::settings::Settings;
 use trade_engine::units::{Money, Price, Qty};
 
 /// The symbol of an instrument; `None` for one that is not in the table.
 pub fn symbol(state: &State, instrument: InstrumentId) -> Option<&str> {
     state.book(instrument).map(|book| book.spec.symbol.as_str())
+}
+
+/// The name of a strategy by its number; `None` for nobody and for a number that has no name.
+pub fn strategy(state: &State, number: u16) -> Option<&str> {
+    let place = usize::from(number).checked_sub(1)?;
+    state.settings().strategies.get(place).map(String::as_str)
 }
 
 /// The symbol of an order, also of one that nobody knows.
@@ -57,6 +66,24 @@ pub fn order(state: &State, names: &Names, order: &Order) -> Value {
         "pending_replace": order.requests.count(RequestKind::Replace),
         "reason": names.reason(order),
     })
+}
+
+/// The currencies that money is counted in, by their numbers: the account's, then those of the
+/// instruments in the order of the table.
+pub fn currencies(settings: &Settings) -> Vec<&str> {
+    let mut currencies = vec![settings.account.currency.as_str()];
+    for instrument in &settings.instruments {
+        if !currencies.contains(&instrument.currency.as_str()) {
+            currencies.push(&instrument.currency);
+        }
+    }
+    currencies
+}
+
+/// What an instrument's money is in, where that is not the account's currency; else nothing.
+pub fn foreign_currency<'a>(state: &State, book: &'a InstrumentBook) -> &'a str {
+    let own = &state.settings().account.currency;
+    if book.spec.currency == *own { "" } else { &book.spec.currency }
 }
 
 /// P&L of what is held: none where something is held and no mark is known.
@@ -110,8 +137,8 @@ pub fn sorted_orders(state: &State) -> Vec<&Order> {
     orders
 }
 
-/// The whole state: where it stands, orders, positions, account.
-pub fn state(state: &State, names: &Names) -> Value {
+/// The whole state: where it stands, orders, positions, account, limits.
+pub fn state(state: &State, names: &Names, watch: &Watch) -> Value {
     let orders: Vec<Value> =
         sorted_orders(state).into_iter().map(|each| order(state, names, each)).collect();
     let positions: Vec<Value> = state.books().iter().map(position).collect();
@@ -121,5 +148,8 @@ pub fn state(state: &State, names: &Names) -> Value {
         "orders": orders,
         "positions": positions,
         "account": account(state, names),
+        "halted_instruments": watch.halted_json(state),
+        "limits": limits::json(state.risk_view().settings, state.settings()),
+        "limits_changed": watch.changes_json(),
     })
 }

@@ -5,6 +5,7 @@ use crate::rows;
 use crate::text;
 use trade_engine::engine::State;
 use trade_engine::event::{Body, Event, Record};
+use trade_engine::input::ExecKey;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::ClOrdId;
 use trade_engine::position::{Position, slippage};
@@ -46,6 +47,8 @@ pub struct Trade {
     pub seq: u64,
     /// When.
     pub ts: Ts,
+    /// Its fingerprint.
+    pub exec: ExecKey,
     /// Its order.
     pub order: ClOrdId,
     /// What people call the order.
@@ -76,6 +79,44 @@ pub struct Trade {
     pub position: Qty,
     /// The same in the instrument's unit, signed.
     pub position_text: String,
+    /// What the venue said of it later: it never was, or it was otherwise. All else stays as it was
+    /// reported first.
+    pub fate: Fate,
+}
+
+/// What became of a trade.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fate {
+    /// It stands.
+    #[default]
+    Stands,
+    /// It never was.
+    Busted {
+        /// The record that says so.
+        seq: u64,
+    },
+    /// It was otherwise.
+    Corrected {
+        /// The last record that says so.
+        seq: u64,
+        /// Quantity in the instrument's unit.
+        qty_text: String,
+        /// Price.
+        price: Price,
+    },
+}
+
+impl Fate {
+    /// In words; empty for a trade that stands.
+    pub fn text(&self) -> String {
+        match self {
+            Self::Stands => String::new(),
+            Self::Busted { seq } => format!("busted by record {seq}"),
+            Self::Corrected { seq, qty_text, price } => {
+                format!("corrected by record {seq}: {qty_text} at {price}")
+            }
+        }
+    }
 }
 
 impl Trade {
@@ -84,6 +125,7 @@ impl Trade {
     pub fn new(record: &Record, before: &Position, after: &State, names: &Names) -> Option<Self> {
         let Body::Event(Event::Traded {
             order,
+            exec,
             instrument,
             last_qty: qty,
             last_px: price,
@@ -99,6 +141,7 @@ impl Trade {
         let mut trade = Self {
             seq: record.head.seq,
             ts: record.head.ts,
+            exec,
             order,
             name: if order == ClOrdId::NONE { "-".to_owned() } else { names.name(order) },
             instrument,
@@ -114,6 +157,7 @@ impl Trade {
             realized,
             position: book.position.qty,
             position_text: rows::qty_text(after, instrument, book.position.qty),
+            fate: Fate::Stands,
         };
         if let Some(order) = after.order(order) {
             let slip = |base| Slip::of(&trade, base, book.lot_value);

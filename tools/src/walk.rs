@@ -2,6 +2,7 @@
 //! not grow with the log.
 
 use crate::names::Names;
+use crate::watch::Watch;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -100,6 +101,7 @@ pub struct Walk {
     reader: LogReader,
     replay: Replay,
     names: Names,
+    watch: Watch,
     /// The record read last, until it is applied.
     slots: Slots,
 }
@@ -115,6 +117,7 @@ impl Walk {
             reader: LogReader::open(dir).map_err(opening_error)?,
             replay: Replay::default(),
             names: Names::default(),
+            watch: Watch::default(),
             slots: Slots::new(),
         })
     }
@@ -149,6 +152,7 @@ impl Walk {
             Err(error) => return Err(self.located(error)),
         };
         self.names.observe(&record, self.replay.state());
+        self.watch.observe(&record, self.replay.state());
         self.slots.clear();
         Ok(())
     }
@@ -195,6 +199,11 @@ impl Walk {
     /// The words so far.
     pub const fn names(&self) -> &Names {
         &self.names
+    }
+
+    /// What has come of it so far.
+    pub const fn watch(&self) -> &Watch {
+        &self.watch
     }
 
     /// As [`Names::take_exec_id`].

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use trade_engine::journal::LogReader;
 use trade_engine::replay::Replay;
+use trade_engine::settings::LimitKey;
 
 const SETTING: &str = r#"{"instruments":[{"symbol":"ES","tick_size":"0.25","multiplier":"50"}]}"#;
 
@@ -122,31 +123,71 @@ fn a_malformed_step_is_named_by_its_line_and_nothing_runs() {
 }
 
 #[test]
-fn what_is_not_supported_yet_names_itself() {
+fn a_bust_and_a_correction_have_keys_of_their_own() {
+    let exec = |rest: &str| format!(r#"{{"exec":{{"order":"A","type":{rest}}}}}"#);
+    malformed(&exec(r#""trade_bust","exec_id":"2""#), 2, "missing key `exec_ref`");
+    malformed(&exec(r#""trade_bust","exec_ref":"1""#), 2, "missing key `exec_id`");
     malformed(
-        r#"{"exec":{"order":"A","type":"trade_bust","exec_id":"2","exec_ref":"1"}}"#,
+        &exec(r#""trade_bust","exec_id":"2","exec_ref":"1","qty":"1""#),
         2,
-        "not supported yet: exec type `trade_bust`",
+        "unknown key `qty`",
     );
+    let correct = r#""trade_correct","exec_id":"2","exec_ref":"1""#;
+    malformed(&exec(correct), 2, "missing key `qty`");
+    malformed(&exec(&format!(r#"{correct},"qty":"1""#)), 2, "missing key `price`");
+    malformed(&exec(&format!(r#"{correct},"qty":"1","price":1"#)), 2, "exec.price");
     malformed(
-        r#"{"exec":{"order":"A","type":"trade_correct","exec_id":"2","exec_ref":"1","qty":"1","price":"1"}}"#,
+        &exec(&format!(r#"{correct},"qty":"1","price":"1","commission":"1""#)),
         2,
-        "not supported yet: exec type `trade_correct`",
+        "unknown key `commission`",
     );
-    let risk = |risk: &str| format!(r#"{{"instruments":[],"risk":{{{risk}}}}}"#);
-    malformed_setting(
-        &risk(r#""max_gross_exposure":"1""#),
-        "not supported yet: risk key `max_gross_exposure`",
-    );
-    malformed_setting(&risk(r#""sizing":"volatility_target""#), "not supported yet: sizing");
-    malformed_setting(&risk(r#""on_anomaly":"halt""#), "not supported yet: on_anomaly `halt`");
-    malformed_setting(
-        r#"{"instruments":[],"account":{"day_roll":{}}}"#,
-        "not supported yet: account key `day_roll`",
-    );
-    malformed_setting(
-        r#"{"instruments":[{"symbol":"X","tick_size":"1","currency":"EUR"}]}"#,
-        "not supported yet",
+}
+
+/// Every key of `risk`, `account` and `broker` reads, each in its unit.
+#[test]
+fn every_key_of_the_setting_is_known() {
+    let taken = |setting: &str| {
+        let output = scenario(&["-"], setting);
+        assert_eq!(output.status.code(), Some(0), "{setting}: {}", text(&output.stderr));
+    };
+    let risk = |risk: &str| {
+        taken(&format!(
+            r#"{{"instruments":[{{"symbol":"X","tick_size":"1"}}],"risk":{{{risk}}}}}"#
+        ));
+    };
+    for key in LimitKey::ALL {
+        let value = if key.decimals() == 0 { "1" } else { r#""0.5""# };
+        risk(&format!(r#""{}":{value}"#, key.name()));
+        risk(&format!(r#""{}":"none""#, key.name()));
+        let wrong = if key.decimals() == 0 { r#""1""# } else { "1" };
+        malformed_setting(
+            &format!(r#"{{"instruments":[],"risk":{{"{}":{wrong}}}}}"#, key.name()),
+            &format!("risk.{}: expected", key.name()),
+        );
+        if key.is_scoped() {
+            risk(&format!(r#""symbols":{{"X":{{"{}":{value}}}}}"#, key.name()));
+        }
+    }
+    for value in ["true", "false", r#""refuse""#, r#""reject""#, r#""on""#, r#""allow""#] {
+        risk(&format!(r#""self_match":{value}"#));
+    }
+    for value in ["off", "none"] {
+        risk(&format!(r#""self_match":"{value}""#));
+    }
+    for value in ["report", "halt_instrument", "halt"] {
+        risk(&format!(r#""on_anomaly":"{value}""#));
+    }
+    for value in ["percent_equity", "percent_margin", "fixed_risk", "volatility_target", "exact"] {
+        risk(&format!(r#""sizing":"{value}","sizing_pct":"0.1","sizing_max_qty":"2.5""#));
+    }
+    risk(r#""margin":false,"exposure_basis":"risk","correlation_action":"refuse""#);
+    risk(r#""correlation_window":3,"sizing_max_qty":"none""#);
+    for method in ["average", "fifo"] {
+        taken(&format!(r#"{{"instruments":[],"account":{{"cost_method":"{method}"}}}}"#));
+    }
+    taken(r#"{"instruments":[{"symbol":"X","tick_size":"1","currency":"EUR"}]}"#);
+    taken(
+        r#"{"instruments":[],"broker":{"kind":"sim","slippage_bps":"5","commission_per_contract":"2.05","commission_per_share":"0.01","commission_bps":"1","latency_ms":5,"partial_fill_qty":"0.5","reject_rate":"0.1","seed":7}}"#,
     );
 }
 
@@ -174,6 +215,26 @@ fn a_malformed_setting_is_named_by_its_line() {
     malformed_setting(&risk(r#""max_position_pct":0.1"#), "risk.max_position_pct");
     malformed_setting(&risk(r#""max_positions":"1""#), "risk.max_positions");
     malformed_setting(&risk(r#""max_positions":-1"#), "out of range");
+    malformed_setting(&risk(r#""max_open_orders":4294967296"#), "out of range");
+    malformed_setting(&risk(r#""max_leverage":"-1""#), "risk.max_leverage: below zero");
+    malformed_setting(&risk(r#""max_order_qty":"0.0000000001""#), "finer than the unit");
+    malformed_setting(&risk(r#""self_match":"perhaps""#), "refuse, reject, on, allow, off, none");
+    malformed_setting(&risk(r#""on_anomaly":"ignore""#), "report, halt_instrument, halt");
+    malformed_setting(&risk(r#""sizing_max_qty":"0""#), "risk.sizing_max_qty: not above zero");
+    malformed_setting(&risk(r#""symbols":{"X":{}}"#), r#"risk.symbols: no instrument "X""#);
+    malformed_setting(&risk(r#""strategies":{"s":{}}"#), r#"risk.strategies: no step has "s""#);
+    malformed_setting(
+        &risk(r#""symbols":{"X":{"max_drawdown_pct":"0.1"}}"#),
+        "risk.symbols.X: unknown key `max_drawdown_pct`",
+    );
+    malformed_setting(
+        r#"{"instruments":[],"account":{"day_roll":{}}}"#,
+        "account: unknown key `day_roll`",
+    );
+    malformed_setting(
+        r#"{"instruments":[],"account":{"cost_method":"lifo"}}"#,
+        "account.cost_method: \"lifo\"; expected average, fifo",
+    );
     malformed_setting(&risk(r#""exposure_basis":"beta""#), "notional, margin, price, risk");
     malformed_setting(r#"{"instruments":[],"broker":{"kind":"real"}}"#, "script, sim");
     malformed_setting(r#"{"instruments":[],"broker":{"kind":"script","seed":1}}"#, "`seed`");

@@ -10,8 +10,10 @@ use std::io::{self, Write};
 use trade_engine::codec::Shown;
 use trade_engine::engine::State;
 use trade_engine::event::{Body, Event, Record};
+use trade_engine::input::Input;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{ClOrdId, OrderState};
+use trade_engine::settings::Scope;
 use trade_engine::units::Qty;
 
 /// Fields that hold lots; shown in the instrument's unit where it is known.
@@ -153,6 +155,16 @@ impl Line<'_> {
             ("state", Body::Event(Event::Refused { state, event, .. })) => {
                 let state = OrderState::ALL.get(usize::from(*state));
                 state.filter(|_| event.is_some()).map_or(Value::Null, |state| state.name().into())
+            }
+            ("currency", Body::Input(Input::Rate { currency, .. }, _)) => {
+                let known = self.state.map(|state| rows::currencies(state.settings()));
+                let name = known.and_then(|known| known.get(usize::from(*currency)).copied());
+                name.map_or_else(|| value.into(), Value::from)
+            }
+            ("strategy", Body::Input(Input::SetLimit { scope, strategy, .. }, _))
+            | ("strategy", Body::Event(Event::LimitSet { scope, strategy, .. })) => {
+                let name = self.state.and_then(|state| rows::strategy(state, *strategy));
+                name.filter(|_| *scope == Scope::Strategy).map_or(Value::Null, Value::from)
             }
             // As `verify` and the summary print it; a reader of JSON would round the number.
             ("hash", Body::Event(Event::Checkpoint { .. })) => format!("{value:016x}").into(),

@@ -13,6 +13,7 @@ use std::path::Path;
 use trade_engine::engine::State;
 use trade_engine::event::{Body, DECIDE_VERSION, Event, Record};
 use trade_engine::input::Input;
+use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{ClOrdId, Order};
 use trade_engine::position::Position;
 use trade_engine::risk::Verdict;
@@ -39,6 +40,7 @@ struct Story<'a, W> {
 
 /// What a trade is told against.
 struct Before {
+    instrument: InstrumentId,
     position: Position,
     unrealized: Option<Money>,
     equity: Money,
@@ -98,7 +100,10 @@ impl<W: Write> Story<'_, W> {
             Body::Event(_) | Body::Input(..) | Body::Opening(_) => {}
         }
         walk.apply()?;
-        if matches!(record.body, Body::Input(Input::Trade { .. }, _)) {
+        let has_exec_id = |input: &Input| {
+            matches!(input, Input::Trade { .. } | Input::Bust { .. } | Input::Correct { .. })
+        };
+        if matches!(&record.body, Body::Input(input, _) if has_exec_id(input)) {
             self.exec_id = walk.take_exec_id();
         }
         let Some(state) = walk.state() else { return Ok(()) };
@@ -113,9 +118,17 @@ impl<W: Write> Story<'_, W> {
     }
 
     fn before(&self, state: &State, record: &Record) -> Option<Before> {
-        let Body::Event(Event::Traded { instrument, .. }) = record.body else { return None };
+        let Body::Event(
+            Event::Traded { instrument, .. }
+            | Event::Busted { instrument, .. }
+            | Event::Corrected { instrument, .. },
+        ) = record.body
+        else {
+            return None;
+        };
         let book = state.book(instrument)?;
         Some(Before {
+            instrument,
             position: book.position,
             unrealized: rows::unrealized(book),
             equity: state.account().equity(),
@@ -153,8 +166,10 @@ impl<W: Write> Story<'_, W> {
     ) -> io::Result<()> {
         if let Some(before) = before {
             let Teller { state, names } = teller;
-            let trade = Trade::new(record, &before.position, state, names);
-            return trade.map_or(Ok(()), |trade| self.trade(record, &trade, &before, state));
+            return match Trade::new(record, &before.position, state, names) {
+                Some(trade) => self.trade(record, &trade, &before, state),
+                None => self.undone(record, event, teller, &before),
+            };
         }
         if let (Event::Created { .. }, Some(order)) = (event, teller.state.order(self.id)) {
             let text = teller.created(order);
@@ -227,18 +242,51 @@ impl<W: Write> Story<'_, W> {
                 self.more(&format!("slippage against {what} {}", slip_text(&slip)))?;
             }
         }
-        self.effect(trade, before, state)?;
+        self.effect(before, state)?;
         self.trades += 1;
-        let add = |sum: Option<Money>, more| sum.and_then(|sum| sum.checked_add(more));
-        self.realized = add(self.realized, trade.realized);
-        self.commission = add(self.commission, trade.commission);
-        self.slippage = add(self.slippage, trade.decision.map_or(Money::ZERO, |slip| slip.money));
+        self.sum(before, state);
         Ok(())
     }
 
+    /// A trade that never was, or was otherwise.
+    fn undone(
+        &mut self,
+        record: &Record,
+        event: &Event,
+        teller: Teller<'_>,
+        before: &Before,
+    ) -> io::Result<()> {
+        let Some(text) = teller.event(event) else { return Ok(()) };
+        let order = teller.state.order(self.id);
+        let filled = order.map_or_else(String::new, |order| {
+            let qty = |qty| rows::qty_text(teller.state, order.instrument, qty);
+            let state = order.state.name();
+            format!("; filled {} of {}; {state}", qty(order.cum_qty), qty(order.order_qty))
+        });
+        self.line(record, &(text + &filled))?;
+        self.effect(before, teller.state)?;
+        if matches!(event, Event::Busted { .. }) {
+            self.trades = self.trades.saturating_sub(1);
+        }
+        self.sum(before, teller.state);
+        Ok(())
+    }
+
+    /// What moved in the position is the order's doing.
+    fn sum(&mut self, before: &Before, state: &State) {
+        let Some(after) = state.position(before.instrument) else { return };
+        let from = &before.position;
+        let add = |sum: Option<Money>, to: Option<Money>, from: Option<Money>| {
+            sum?.checked_add(to?.checked_sub(from?)?)
+        };
+        self.realized = add(self.realized, after.net_realized(), from.net_realized());
+        self.commission = add(self.commission, Some(after.commission), Some(from.commission));
+        self.slippage = add(self.slippage, Some(after.slippage), Some(from.slippage));
+    }
+
     /// Position and P&L before and after a trade.
-    fn effect(&mut self, trade: &Trade, before: &Before, state: &State) -> io::Result<()> {
-        let Some(book) = state.book(trade.instrument) else { return Ok(()) };
+    fn effect(&mut self, before: &Before, state: &State) -> io::Result<()> {
+        let Some(book) = state.book(before.instrument) else { return Ok(()) };
         let held = |position: &Position| {
             let qty = book.spec.qty_text(Qty(position.qty.0.abs()));
             let average = price(position.avg_px(book.lot_value));

@@ -35,8 +35,7 @@ pub(super) fn sizing(state: &State, input: &Input) -> Option<String> {
     };
     let settings = &state.settings().risk;
     let most = settings.sizing_max_qty.filter(|_| settings.sizing != Sizing::Exact);
-    let most =
-        most.map_or_else(String::new, |most| format!(", at most {}", book.spec.qty_text(most)));
+    let most = most.map_or_else(String::new, |most| format!(", at most {most}"));
     Some(format!("{}{most} {outcome}", arithmetic(state, book, &wish)))
 }
 

@@ -1,10 +1,12 @@
 //! `replay state`: the state as of a record or a time.
 
 use super::{StateArgs, complain};
+use crate::limits;
 use crate::names::Names;
 use crate::rows;
 use crate::text::{Align, Table, clean, direction, money, price, time, write_json};
 use crate::walk::{LogError, Walk};
+use crate::watch::Watch;
 use Align::{Left, Right};
 use std::io::{self, Write};
 use trade_engine::engine::State;
@@ -25,9 +27,9 @@ pub(super) fn state(args: &StateArgs, out: &mut impl Write) -> Result<(), LogErr
     };
     check_reached(state, args, is_at_end)?;
     if args.json {
-        write_json(out, &rows::state(state, walk.names()))?;
+        write_json(out, &rows::state(state, walk.names(), walk.watch()))?;
     } else {
-        print(state, walk.names(), out)?;
+        print(state, walk.names(), walk.watch(), out)?;
     }
     if is_at_end { say_how_it_ends(&mut walk) } else { Ok(()) }
 }
@@ -84,15 +86,44 @@ fn say_how_it_ends(walk: &mut Walk) -> Result<(), LogError> {
     Ok(())
 }
 
-fn print(state: &State, names: &Names, out: &mut impl Write) -> io::Result<()> {
+fn print(state: &State, names: &Names, watch: &Watch, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "State at record {}, {}", state.seq(), time(state.ts()))?;
     account(state, names, out)?;
+    halted(state, watch, out)?;
     positions(state, out)?;
     let sorted = rows::sorted_orders(state);
     let (finished, open): (Vec<&Order>, Vec<&Order>) =
         sorted.into_iter().partition(|order| order.state.is_final());
     orders("Open orders", &open, state, names, out)?;
-    orders("Finished orders still held", &finished, state, names, out)
+    orders("Finished orders still held", &finished, state, names, out)?;
+    changes(watch, out)
+}
+
+/// Left out where there is none, as everything that is rare.
+fn halted(state: &State, watch: &Watch, out: &mut impl Write) -> io::Result<()> {
+    if watch.halted().next().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nHalted instruments")?;
+    let mut table =
+        Table::new(&[("symbol", Left), ("reason", Left), ("since", Left), ("record", Right)]);
+    for each in watch.halted() {
+        let symbol = rows::symbol(state, each.instrument).unwrap_or("?");
+        table.row(&[symbol, each.reason.name(), &time(each.ts), &each.seq.to_string()]);
+    }
+    table.write(out)
+}
+
+fn changes(watch: &Watch, out: &mut impl Write) -> io::Result<()> {
+    if watch.changes().next().is_none() {
+        return Ok(());
+    }
+    writeln!(out, "\nLimits changed since the start")?;
+    let mut table = Table::new(limits::CHANGE_COLUMNS);
+    for change in watch.changes() {
+        change.row(&mut table);
+    }
+    table.write(out)
 }
 
 fn account(state: &State, names: &Names, out: &mut impl Write) -> io::Result<()> {
@@ -119,6 +150,7 @@ fn positions(state: &State, out: &mut impl Write) -> io::Result<()> {
         ("realized", Right),
         ("unrealized", Right),
         ("commission", Right),
+        ("", Left),
     ]);
     for book in state.books() {
         let held = book.position;
@@ -131,6 +163,7 @@ fn positions(state: &State, out: &mut impl Write) -> io::Result<()> {
             &money(rows::net_realized(book)),
             &rows::unrealized(book).map_or_else(|| "-".to_owned(), money),
             &money(held.commission),
+            rows::foreign_currency(state, book),
         ]);
     }
     table.write(out)

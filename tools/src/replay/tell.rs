@@ -87,7 +87,9 @@ impl Teller<'_> {
             Input::Trade { .. }
             | Input::Status { .. }
             | Input::Replaced { .. }
-            | Input::Restated { .. } => return self.report(input),
+            | Input::Restated { .. }
+            | Input::Bust { .. }
+            | Input::Correct { .. } => return self.report(input),
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Mark { .. }
@@ -99,8 +101,6 @@ impl Teller<'_> {
             | Input::Timer {}
             | Input::Continue {}
             | Input::Rate { .. }
-            | Input::Bust { .. }
-            | Input::Correct { .. }
             | Input::SetLimit { .. }
             | Input::Stop {} => return None,
         })
@@ -141,6 +141,14 @@ impl Teller<'_> {
                 let qty = qty.map(|qty| format!(", qty {}", self.qty_of(order, qty)));
                 format!("the venue reports: restated{}", qty.unwrap_or_default())
             }
+            Input::Bust { exec_ref, .. } => {
+                format!("the venue reports: a trade never was ({:032x})", exec_ref.0)
+            }
+            Input::Correct { order, exec_ref, qty, price, .. } => format!(
+                "the venue reports: a trade was {} at {price} ({:032x})",
+                self.qty_of(order, qty),
+                exec_ref.0
+            ),
             Input::Signal { .. }
             | Input::Order { .. }
             | Input::ClosePosition { .. }
@@ -157,8 +165,6 @@ impl Teller<'_> {
             | Input::Timer {}
             | Input::Continue {}
             | Input::Rate { .. }
-            | Input::Bust { .. }
-            | Input::Correct { .. }
             | Input::SetLimit { .. }
             | Input::Stop {} => return None,
         })
@@ -274,6 +280,18 @@ impl Teller<'_> {
                 let value = value.map_or_else(|| "none".to_owned(), |value| value.to_string());
                 format!("a person set {} of {whose} to {value}", key.name())
             }
+            Event::Busted { instrument, last_qty, last_px, side, exact, .. } => format!(
+                "BUSTED: {} {} at {last_px} never was{}",
+                traded(side),
+                qty_text(self.state, instrument, last_qty),
+                approximate(exact)
+            ),
+            Event::Corrected { instrument, last_qty, last_px, side, exact, .. } => format!(
+                "CORRECTED: {} {} at {last_px}{}",
+                traded(side),
+                qty_text(self.state, instrument, last_qty),
+                approximate(exact)
+            ),
             Event::Closed { .. } => "CLOSED: retired, its slot is free".to_owned(),
             Event::Created { .. }
             | Event::Verdict { .. }
@@ -284,8 +302,6 @@ impl Teller<'_> {
             | Event::Resumed {}
             | Event::DayRolled { .. }
             | Event::Sweep { .. }
-            | Event::Busted { .. }
-            | Event::Corrected { .. }
             | Event::Checkpoint { .. } => return None,
         })
     }
@@ -293,6 +309,11 @@ impl Teller<'_> {
     fn state_name(&self, order: ClOrdId) -> &'static str {
         self.state.order(order).map_or("CLOSED", |order| order.state.name())
     }
+}
+
+/// How a trade older than those that are kept is taken back.
+const fn approximate(exact: bool) -> &'static str {
+    if exact { "" } else { "; too old to recompute: booked as an opposite trade" }
 }
 
 /// The verdict as the log has it.

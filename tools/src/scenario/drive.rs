@@ -1,9 +1,8 @@
 //! Steps to inputs, records to results: drives the engine without threads.
 
-use super::json::Decimal;
 use super::output::{Asked, Lists, Texts, account_row, document, order_row, position_of};
 use super::setting::Venue;
-use super::steps::{Action, Order, Report, Signal, Step, Trade};
+use super::steps::{Action, Order, Report, Signal, Step};
 use super::time;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,18 +12,12 @@ use trade_engine::codec::Shown;
 use trade_engine::embedded::{TradeEngine, text_inputs};
 use trade_engine::engine::State;
 use trade_engine::event::{Body, Event, Record};
-use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
-use trade_engine::instrument::{Instrument, InstrumentId, LotsError};
+use trade_engine::input::{Input, StatusKind, Subject};
+use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalError};
-use trade_engine::order::{ClOrdId, Flags, OrderState, RequestKind, Tif};
+use trade_engine::order::{ClOrdId, OrderState, RequestKind};
 use trade_engine::settings::Settings;
-use trade_engine::units::{Money, Price, Qty, Ratio, Ts};
-
-/// The venue's number in the keys of the script's executions; the simulated broker has 0.
-const SCRIPT_VENUE: u16 = 1;
-
-/// A price that no engine takes: for one that cannot even be written down.
-const UNUSABLE_PRICE: Price = Price(i64::MAX);
+use trade_engine::units::Ts;
 
 /// Who answers.
 #[derive(Debug)]
@@ -60,11 +53,10 @@ impl Answerer {
 pub(super) struct Drive {
     engine: TradeEngine<Answerer>,
     is_sim: bool,
-    texts: Texts,
+    pub(super) texts: Texts,
     lists: Lists,
-    strategies: BTreeMap<String, u16>,
     /// Bars of each symbol so far, where none has a time of its own.
-    bars: Option<BTreeMap<String, i64>>,
+    pub(super) bars: Option<BTreeMap<String, i64>>,
     /// The time of the last step that was not too old.
     last: Option<Ts>,
     /// The venue's words, until the report that they belong to.
@@ -104,7 +96,6 @@ impl Drive {
             is_sim,
             texts: Texts::default(),
             lists: Lists::default(),
-            strategies: BTreeMap::new(),
             bars: (!bars_are_timed).then(BTreeMap::new),
             last: None,
             words: BTreeMap::new(),
@@ -150,6 +141,11 @@ impl Drive {
             if let Action::Halt { reason, .. } = &step.action {
                 self.texts.halt.clone_from(reason);
             }
+            if let Some(rate) = self.rate_besides(step) {
+                let range = self.engine.input_at(ts, &rate)?;
+                let records: Vec<Record> = self.engine.records(range).collect();
+                self.collect(step, &records, false, &mut done);
+            }
         }
         Ok(self.trace(step, done))
     }
@@ -164,15 +160,15 @@ impl Drive {
         self.engine
     }
 
-    fn state(&self) -> &State {
+    pub(super) fn state(&self) -> &State {
         self.engine.state()
     }
 
-    fn instrument(&self, symbol: &str) -> InstrumentId {
+    pub(super) fn instrument(&self, symbol: &str) -> InstrumentId {
         self.state().settings().instrument(symbol).unwrap_or(InstrumentId::UNKNOWN)
     }
 
-    fn spec(&self, instrument: InstrumentId) -> Option<&Instrument> {
+    pub(super) fn spec(&self, instrument: InstrumentId) -> Option<&Instrument> {
         self.state().book(instrument).map(|book| &book.spec)
     }
 
@@ -196,13 +192,16 @@ impl Drive {
                 texts.push((Subject::Operator, ClOrdId::NONE, reason));
             }
             (
-                Action::Exec { order: name, report: Report::Trade(trade) },
-                Input::Trade { order, .. },
+                Action::Exec { order: name, report },
+                Input::Trade { order, .. }
+                | Input::Bust { order, .. }
+                | Input::Correct { order, .. },
             ) => {
-                if !self.texts.names.is_order(name) {
+                let is_trade = matches!(report, Report::Trade(_));
+                if is_trade && !self.texts.names.is_order(name) {
                     texts.push((Subject::Name, *order, name));
                 }
-                texts.push((Subject::ExecId, *order, &trade.exec_id));
+                texts.extend(report.exec_id().map(|exec_id| (Subject::ExecId, *order, exec_id)));
             }
             (
                 Action::Exec { report: Report::Status { reason: Some(reason), .. }, .. },
@@ -317,7 +316,9 @@ impl Drive {
         }
         if let Event::Anomaly { code, order, qty, booked, .. } = *event {
             let name = self.texts.names.text(order);
-            let instrument = self.state().order(order).map(|order| order.instrument);
+            let retired = || self.lists.retired.get(&order);
+            let held = self.state().order(order).or_else(retired);
+            let instrument = held.map(|order| order.instrument);
             let stepped = || self.stepped_instrument(&step.action);
             let spec = instrument.or_else(stepped).and_then(|id| self.spec(id));
             let qty = spec.map_or_else(|| qty.to_string(), |spec| spec.qty_text(qty));
@@ -386,234 +387,6 @@ impl Drive {
     }
 }
 
-/// Steps to inputs.
-impl Drive {
-    fn input(&mut self, step: &Step, ts: Ts) -> Input {
-        let names = &self.texts.names;
-        match &step.action {
-            Action::Mark { symbol, price, bid, ask } => Input::Mark {
-                instrument: self.instrument(symbol),
-                price: usable(price),
-                bid: bid.as_ref().map(usable),
-                ask: ask.as_ref().map(usable),
-            },
-            Action::Bar { symbol, prices, volume } => self.bar(symbol, prices, volume, ts),
-            Action::Signal(signal) => self.signal(signal),
-            Action::Order(order) => self.order(order),
-            Action::Cancel { id, order } => {
-                Input::Cancel { id: names.number(id), order: names.order(order) }
-            }
-            Action::Replace { id, order, qty, price, stop_price } => {
-                let (id, order) = (names.number(id), names.order(order));
-                let instrument = self.state().order(order).map(|order| order.instrument);
-                let mut defects = Defects::default();
-                let qty = qty.as_ref().and_then(|qty| {
-                    defects.note(lots(qty, instrument.and_then(|id| self.spec(id))))
-                });
-                let price = defects.price(price.as_ref());
-                let stop_price = defects.price(stop_price.as_ref());
-                Input::Replace { id, order, qty, price, stop_price, defect: defects.0 }
-            }
-            Action::Exec { order, report } => self.report(order, report),
-            Action::ClosePosition { id, symbol } => {
-                Input::ClosePosition { id: names.number(id), instrument: self.instrument(symbol) }
-            }
-            Action::Halt { cancel_working, .. } => Input::Halt { cancel_working: *cancel_working },
-            Action::Resume { .. } => Input::Resume {},
-            Action::CancelAll => Input::CancelAll {},
-            Action::DayRoll => Input::DayRoll {},
-        }
-    }
-
-    fn bar(&mut self, symbol: &str, prices: &[Decimal; 4], volume: &Decimal, ts: Ts) -> Input {
-        // Bars are paired by the time at which they began. Where no bar of the file has a time, the
-        // first of one symbol goes with the first of another.
-        let opened = match &mut self.bars {
-            Some(counts) => {
-                let count = counts.entry(symbol.to_owned()).or_default();
-                *count += 1;
-                Ts(*count)
-            }
-            None => ts,
-        };
-        // Nothing is decided by the volume; whole units of it are kept.
-        let volume = volume.as_str().split('.').next().and_then(|whole| whole.parse().ok());
-        let [open, high, low, close] = prices.each_ref().map(usable);
-        Input::Bar {
-            instrument: self.instrument(symbol),
-            open,
-            high: if volume.is_some() { high } else { UNUSABLE_PRICE },
-            low,
-            close,
-            volume: volume.unwrap_or(0),
-            opened,
-        }
-    }
-
-    /// The number of a strategy; past the last number, nobody's.
-    fn strategy(&mut self, name: Option<&str>) -> u16 {
-        let Some(name) = name else { return 0 };
-        let next = u16::try_from(self.strategies.len() + 1).unwrap_or(0);
-        *self.strategies.entry(name.to_owned()).or_insert(next)
-    }
-
-    fn signal(&mut self, signal: &Signal) -> Input {
-        let strategy = self.strategy(signal.strategy.as_deref());
-        let instrument = self.instrument(&signal.symbol);
-        let mut defects = Defects::default();
-        let wanted = signal.qty.as_ref().filter(|_| signal.side != SignalSide::Flat);
-        let qty = wanted.map(|qty| defects.order_qty(qty, self.spec(instrument)));
-        let strength = signal.strength.as_str().parse::<Ratio>().map_err(|_| Code::BadQty);
-        Input::Signal {
-            id: self.texts.names.number(&signal.id),
-            instrument,
-            side: signal.side,
-            strategy,
-            strength: defects.note(strength).unwrap_or_default(),
-            price: defects.price(signal.price.as_ref()),
-            stop_price: defects.price(signal.stop_price.as_ref()),
-            qty,
-            defect: defects.0,
-        }
-    }
-
-    fn order(&mut self, order: &Order) -> Input {
-        let strategy = self.strategy(order.strategy.as_deref());
-        let instrument = self.instrument(&order.symbol);
-        let mut defects = Defects::default();
-        let qty = defects.order_qty(&order.qty, self.spec(instrument));
-        let price = defects.price(order.price.as_ref());
-        let stop_price = defects.price(order.stop_price.as_ref());
-        // A price that the type does not have would make it an order of another type.
-        let misplaced = (order.price.is_some() && !order.ord_type.has_limit())
-            || (order.stop_price.is_some() && !order.ord_type.has_stop());
-        if misplaced {
-            defects.note::<()>(Err(Code::BadPrice));
-        }
-        Input::Order {
-            id: self.texts.names.number(&order.id),
-            instrument,
-            side: order.side,
-            ord_type: order.ord_type,
-            tif: order.tif,
-            strategy,
-            flags: if order.reduce_only { Flags::REDUCE_ONLY } else { Flags::default() },
-            qty,
-            price: price.filter(|_| order.ord_type.has_limit()),
-            stop_price: stop_price.filter(|_| order.ord_type.has_stop()),
-            expire_at: order.expire_at.filter(|_| order.tif == Tif::Gtd),
-            defect: defects.0,
-        }
-    }
-
-    fn report(&self, name: &str, report: &Report) -> Input {
-        let names = &self.texts.names;
-        let order = names.order(name);
-        let instrument = self.state().order(order).map(|order| order.instrument);
-        let spec = instrument.and_then(|id| self.spec(id));
-        // What cannot be written down is said by a figure that cannot be taken.
-        let total = |qty: &Decimal| lots(qty, spec).unwrap_or(Qty(0));
-        match report {
-            Report::Status { kind, request, .. } => {
-                Input::Status { order, kind: *kind, request: names.request(request.as_deref()) }
-            }
-            Report::Trade(trade) => self.trade(order, trade),
-            Report::Replaced { request, qty, price, stop_price } => Input::Replaced {
-                order,
-                request: names.request(request.as_deref()),
-                qty: qty.as_ref().map(total),
-                price: price.as_ref().map(usable),
-                stop_price: stop_price.as_ref().map(usable),
-            },
-            Report::Restated { qty } => Input::Restated { order, qty: qty.as_ref().map(total) },
-        }
-    }
-
-    fn trade(&self, order: ClOrdId, trade: &Trade) -> Input {
-        let mut defects = Defects::default();
-        let known = self.state().order(order);
-        let (instrument, side) = match (known, &trade.symbol, trade.side) {
-            (Some(known), ..) => (known.instrument, known.side),
-            (None, Some(symbol), Some(side)) => {
-                let instrument = self.instrument(symbol);
-                if instrument == InstrumentId::UNKNOWN {
-                    defects.note::<()>(Err(Code::UnknownSymbol));
-                }
-                (instrument, side)
-            }
-            // Without them nobody can say what was traded.
-            (None, ..) => {
-                defects.note::<()>(Err(Code::UnknownOrder));
-                (InstrumentId::UNKNOWN, trade.side.unwrap_or(trade_engine::units::Side::Buy))
-            }
-        };
-        let qty = match self.spec(instrument) {
-            Some(spec) => defects.note(lots(&trade.qty, Some(spec))),
-            None => None,
-        };
-        let commission = trade.commission.as_ref().map(|text| text.as_str().parse::<Money>());
-        let commission = commission.transpose().map_err(|_| Code::BadPrice);
-        let price = defects.price(Some(&trade.price));
-        Input::Trade {
-            order,
-            exec: ExecKey::new(SCRIPT_VENUE, &trade.exec_id, order, side),
-            qty: qty.unwrap_or_default(),
-            price: price.unwrap_or_default(),
-            commission: defects.note(commission).flatten().unwrap_or_default(),
-            instrument,
-            side,
-            venue_says_filled: trade.says_filled,
-            defect: defects.0,
-        }
-    }
-}
-
-/// What cannot be taken of a step's figures: the first, in the order of the codes.
-#[derive(Debug, Default)]
-struct Defects(Option<Code>);
-
-impl Defects {
-    fn note<T>(&mut self, figure: Result<T, Code>) -> Option<T> {
-        match figure {
-            Ok(figure) => Some(figure),
-            Err(code) => {
-                self.0 = Some(self.0.map_or(code, |known| known.min(code)));
-                None
-            }
-        }
-    }
-
-    /// The quantity of a new order. One that is off lot says so itself: in the engine's eyes it is
-    /// one lot, or another figure's defect would be taken for that of the quantity.
-    fn order_qty(&mut self, decimal: &Decimal, spec: Option<&Instrument>) -> Qty {
-        match lots(decimal, spec) {
-            Err(Code::OffLot) => {
-                self.note::<()>(Err(Code::OffLot));
-                Qty(1)
-            }
-            other => self.note(other).unwrap_or_default(),
-        }
-    }
-
-    fn price(&mut self, decimal: Option<&Decimal>) -> Option<Price> {
-        let price = decimal?.as_str().parse::<Price>();
-        self.note(price.map_err(|_| Code::BadPrice))
-    }
-}
-
-fn usable(decimal: &Decimal) -> Price {
-    decimal.as_str().parse().unwrap_or(UNUSABLE_PRICE)
-}
-
-/// Lots of an instrument; of one that nobody knows, units.
-fn lots(decimal: &Decimal, spec: Option<&Instrument>) -> Result<Qty, Code> {
-    let Some(spec) = spec else { return decimal.as_str().parse().map_err(|_| Code::BadQty) };
-    spec.lots(decimal.as_str()).map_err(|error| match error {
-        LotsError::OffLot if !decimal.is_at_most_zero() => Code::OffLot,
-        LotsError::OffLot | LotsError::Decimal(_) => Code::BadQty,
-    })
-}
-
 /// The figures of a step that makes an order.
 fn asked(action: &Action) -> Asked {
     if let Action::Signal(signal) = action {
@@ -652,10 +425,16 @@ fn detail(action: &Action, code: Code, from: Option<OrderState>) -> Option<Strin
                 symbol
             }
         }
+        (Action::Exec { report, .. }, Code::DuplicateExecution) if report.exec_id().is_some() => {
+            return report.exec_id().map(str::to_owned);
+        }
         (
-            Action::Exec { report: Report::Trade(Trade { exec_id, .. }), .. },
-            Code::DuplicateExecution,
-        ) => exec_id,
+            Action::Exec {
+                report: Report::Bust { exec_ref, .. } | Report::Correct { exec_ref, .. },
+                ..
+            },
+            Code::UnknownExecution,
+        ) => exec_ref,
         (
             Action::Exec {
                 report:
@@ -687,6 +466,8 @@ fn event_name(action: &Action) -> String {
             Report::Trade(_) => "fill",
             Report::Replaced { .. } => "replaced",
             Report::Restated { .. } => "restated",
+            Report::Bust { .. } => "trade_bust",
+            Report::Correct { .. } => "trade_correct",
         }
     } else {
         action.name()

@@ -187,6 +187,17 @@ impl Fields {
         self.entries.iter().map(|(key, _)| key.as_str())
     }
 
+    /// A value that stays where it is.
+    pub(super) fn peek(&self, key: &str) -> Option<&Json> {
+        self.entries.iter().find(|(known, _)| known == key).map(|(_, value)| value)
+    }
+
+    /// Takes a value if it is this word, and says whether it was.
+    pub(super) fn take_word(&mut self, key: &str, word: &str) -> bool {
+        let is_it = matches!(self.peek(key), Some(Json::Text(text)) if text == word);
+        is_it && self.take(key).is_some()
+    }
+
     pub(super) fn take(&mut self, key: &str) -> Option<Json> {
         let index = self.entries.iter().position(|(known, _)| known == key)?;
         Some(self.entries.remove(index).1)
@@ -230,12 +241,16 @@ impl Fields {
         self.text_opt(key)?.ok_or_else(|| self.missing(key))
     }
 
-    pub(super) fn bool_or_false(&mut self, key: &str) -> Result<bool, Fault> {
+    pub(super) fn bool_opt(&mut self, key: &str) -> Result<Option<bool>, Fault> {
         match self.take(key) {
-            None => Ok(false),
-            Some(Json::Bool(value)) => Ok(value),
+            None => Ok(None),
+            Some(Json::Bool(value)) => Ok(Some(value)),
             Some(other) => Err(self.wrong(key, "true or false", &other)),
         }
+    }
+
+    pub(super) fn bool_or_false(&mut self, key: &str) -> Result<bool, Fault> {
+        Ok(self.bool_opt(key)?.unwrap_or(false))
     }
 
     pub(super) fn integer_opt<T: TryFrom<i128>>(&mut self, key: &str) -> Result<Option<T>, Fault> {
@@ -266,8 +281,8 @@ impl Fields {
 
     /// A decimal that may also be written as a plain integer.
     pub(super) fn figure_opt(&mut self, key: &str) -> Result<Option<Decimal>, Fault> {
-        let integer = match self.entries.iter().find(|(known, _)| known == key) {
-            Some((_, Json::Integer(value))) => Some(value.to_string()),
+        let integer = match self.peek(key) {
+            Some(Json::Integer(value)) => Some(value.to_string()),
             Some(_) | None => None,
         };
         match integer {

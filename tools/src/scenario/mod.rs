@@ -3,9 +3,11 @@
 //! every step; the first lines of `setting.rs` say what is assumed where a file says nothing.
 
 mod drive;
+mod inputs;
 mod json;
 mod names;
 mod output;
+mod risk;
 mod setting;
 mod steps;
 mod time;
@@ -21,6 +23,7 @@ use trade_engine::embedded::TradeEngine;
 use trade_engine::event::DECIDE_VERSION;
 use trade_engine::input::Input;
 use trade_engine::journal::{Journal, JournalError, JournalOptions};
+use trade_engine::limits::STRATEGIES_MAX;
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::settings::Settings;
 use trade_engine::units::Ts;
@@ -108,7 +111,7 @@ impl Scenario {
             return Err(Malformed { line, what: "no setting: the file is empty".to_owned() });
         };
         let (settings, openings) =
-            setting.build(needs(&steps)).map_err(|what| Malformed { line: at, what })?;
+            setting.build(&needs(&steps)).map_err(|what| Malformed { line: at, what })?;
         Ok(Self { setting, settings, openings, steps })
     }
 
@@ -174,13 +177,15 @@ fn check(engine: &TradeEngine<Answerer>) -> Result<(), RunError> {
 
 /// What the steps need of the engine, known before the first is taken.
 fn needs(steps: &[Step]) -> Needs {
-    let mut needs = Needs { from: time::START, to: time::START, orders: 0, executions: 0 };
+    let (from, to) = (time::START, time::START);
+    let mut needs = Needs { from, to, orders: 0, executions: 0, strategies: Vec::new() };
     let mut last: Option<Ts> = None;
     for step in steps {
         let next = last.map_or(time::START, |last| Ts(last.0.saturating_add(1_000_000)));
         let ts = step.at.unwrap_or(next);
         last = Some(last.map_or(ts, |last| last.max(ts)));
         (needs.from, needs.to) = (needs.from.min(ts), needs.to.max(ts));
+        needs.strategies.extend(new_strategy(&step.action, &needs.strategies));
         match &step.action {
             Action::Signal(_) | Action::Order(_) | Action::ClosePosition { .. } => {
                 needs.orders += 1;
@@ -200,4 +205,11 @@ fn needs(steps: &[Step]) -> Needs {
         }
     }
     needs
+}
+
+/// The strategy that a step is the first to name. Past the last number that one can have, it is
+/// nobody's.
+fn new_strategy(action: &Action, known: &[String]) -> Option<String> {
+    let name = action.strategy().filter(|name| known.iter().all(|other| other != name))?;
+    (known.len() + 1 < STRATEGIES_MAX).then(|| name.to_owned())
 }

@@ -9,6 +9,7 @@ use trade_engine::engine::State;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{ClOrdId, Flags, Order, OrderState, RequestKind};
 use trade_engine::risk::InstrumentBook;
+use trade_engine::units::Qty;
 
 /// The words and figures that the engine does not keep.
 #[derive(Debug, Default)]
@@ -41,7 +42,8 @@ pub(super) fn order_row(state: &State, texts: &Texts, order: &Order) -> Value {
     let asked = texts.asked.get(&order.id).cloned().unwrap_or_default();
     let book = state.book(order.instrument);
     let symbol = book.map_or(asked.symbol.as_str(), |book| &book.spec.symbol);
-    let lots = |qty| book.map_or_else(|| "0".to_owned(), |book| book.spec.qty_text(qty));
+    // Of a symbol that nobody knows a lot is one.
+    let lots = |qty: Qty| book.map_or_else(|| qty.to_string(), |book| book.spec.qty_text(qty));
     let price_text = |price: Option<trade_engine::units::Price>| price.map(|p| p.to_string());
     let is_unknown = order.flags.has(Flags::UNKNOWN);
     let held = Some(lots(order.order_qty)).filter(|_| !is_unknown);
@@ -100,7 +102,7 @@ pub(super) fn position_row(book: &InstrumentBook) -> Value {
     json!({
         "symbol": book.spec.symbol,
         "side": side,
-        "qty": book.spec.qty_text(trade_engine::units::Qty(position.qty.0.abs())),
+        "qty": book.spec.qty_text(Qty(position.qty.0.abs())),
         "avg_px": position.avg_px(book.lot_value).map(|price| price.to_string()),
         "mark": mark.map(|price| price.to_string()),
         "realized_pnl": position.net_realized().map(|money| money.to_string()),

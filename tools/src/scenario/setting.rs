@@ -3,37 +3,21 @@
 //!
 //! Defaults that the format leaves open: the account holds 100000 USD; an instrument's currency is
 //! the account's; sizing is `percent_equity`, and its `sizing_pct` is `max_position_pct` or, without
-//! one, 0.05.
+//! one, 0.05. `sizing_max_qty` and `partial_fill_qty` are quantities of the underlying.
+//!
+//! Beyond the format: `account` takes `cost_method` (`average`, `fifo`); `risk` takes `symbols` and
+//! `strategies`, objects of limits by name; any limit may be "none".
 
 use super::json::{Decimal, Fault, Fields, Json};
+use super::risk::{self, Risk};
 use std::collections::BTreeMap;
 use trade_engine::broker::SimSettings;
 use trade_engine::contracts::{CalendarSpec, ContractSpec};
 use trade_engine::input::Input;
 use trade_engine::instrument::{Instrument, LotsError};
-use trade_engine::limits::{CORRELATION_WINDOW_MAX, EXECUTIONS_MAX, INSTRUMENTS_MAX, ORDERS_MAX};
-use trade_engine::settings::{
-    AccountSettings, Capacity, CorrelationAction, CostMethod, Count, ExposureBasis, Limits,
-    RiskSettings, Settings, Sizing,
-};
+use trade_engine::limits::{EXECUTIONS_MAX, INSTRUMENTS_MAX, ORDERS_MAX};
+use trade_engine::settings::{AccountSettings, Capacity, CostMethod, Settings, Sizing};
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
-
-/// Keys of `risk` that the format has and this version does not.
-const RISK_TO_COME: &[&str] = &[
-    "max_order_qty",
-    "max_order_notional",
-    "max_gross_exposure",
-    "max_net_exposure",
-    "max_leverage",
-    "max_open_orders",
-    "max_orders_per_second",
-    "max_messages_per_second",
-    "max_mark_age_ms",
-    "duplicate_window_ms",
-    "price_collar_pct",
-    "max_repeats",
-    "self_match",
-];
 
 const BROKER_SIM_KEYS: &[&str] = &[
     "slippage_bps",
@@ -45,11 +29,6 @@ const BROKER_SIM_KEYS: &[&str] = &[
     "reject_rate",
     "seed",
 ];
-
-/// What a version to come will do.
-pub(super) fn not_yet(what: &str, name: &str) -> Fault {
-    format!("not supported yet: {what} `{name}`")
-}
 
 /// Who answers the orders.
 #[derive(Clone, Debug)]
@@ -65,7 +44,7 @@ pub(super) enum Venue {
 pub(super) struct Setting {
     contracts: Vec<ContractSpec>,
     account: AccountSettings,
-    risk: RiskSettings,
+    risk: Risk,
     pub(super) venue: Venue,
     positions: Vec<Held>,
 }
@@ -79,15 +58,17 @@ struct Held {
 }
 
 /// What the steps need of the engine.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Needs {
     /// The times of the first and of the last moment.
     pub(super) from: Ts,
     pub(super) to: Ts,
     /// Orders, and rows for trades that nobody ordered.
     pub(super) orders: usize,
-    /// Trades.
+    /// Trades, busts and corrections.
     pub(super) executions: usize,
+    /// The strategies that the steps name, in the order in which they appear.
+    pub(super) strategies: Vec<String>,
 }
 
 impl Setting {
@@ -103,30 +84,28 @@ impl Setting {
         if contracts.len() > INSTRUMENTS_MAX {
             return Err(format!("instruments: more than {INSTRUMENTS_MAX}"));
         }
-        let risk = fields.object_opt("risk")?.map(parse_risk).transpose()?;
+        let risk = fields.object_opt("risk")?.map(Risk::parse).transpose()?.unwrap_or_default();
         let venue = fields.object_opt("broker")?.map(parse_broker).transpose()?;
         let mut positions = Vec::new();
         for (index, value) in fields.list_opt("positions")?.into_iter().flatten().enumerate() {
             positions.push(parse_position(Fields::new(&format!("positions[{index}]"), value)?)?);
         }
         fields.finish()?;
-        let risk = risk.unwrap_or(RiskSettings {
-            sizing: Sizing::PercentEquity,
-            sizing_pct: DEFAULT_SIZING_PCT,
-            ..RiskSettings::OFF
-        });
         let venue = venue.unwrap_or(Venue::Script);
         Ok(Self { contracts, account, risk, venue, positions })
     }
 
     /// How a signal becomes a quantity.
     pub(super) const fn sizing(&self) -> Sizing {
-        self.risk.sizing
+        self.risk.account.sizing
     }
 
     /// What the engine is set to, and what is held before the first step.
-    pub(super) fn build(&self, needs: Needs) -> Result<(Settings, Vec<Input>), Fault> {
+    pub(super) fn build(&self, needs: &Needs) -> Result<(Settings, Vec<Input>), Fault> {
         let instruments = self.instruments(needs)?;
+        let symbols: Vec<&str> = instruments.iter().map(|one| one.symbol.as_str()).collect();
+        let strategies: Vec<&str> = needs.strategies.iter().map(String::as_str).collect();
+        let risk = self.risk.build(&symbols, &strategies)?;
         let mut openings: Vec<Input> = Vec::new();
         for (index, held) in self.positions.iter().enumerate() {
             let path = format!("positions[{index}]");
@@ -141,8 +120,8 @@ impl Setting {
         let settings = Settings {
             account: self.account.clone(),
             instruments,
-            strategies: Vec::new(),
-            risk: self.risk.clone(),
+            strategies: needs.strategies.clone(),
+            risk,
             capacity: Capacity {
                 orders: (needs.orders + 1).min(ORDERS_MAX),
                 // Twice as many as there can be: the table is then never nearly full, unless it is
@@ -157,7 +136,7 @@ impl Setting {
         Ok((settings, openings))
     }
 
-    fn instruments(&self, needs: Needs) -> Result<Vec<Instrument>, Fault> {
+    fn instruments(&self, needs: &Needs) -> Result<Vec<Instrument>, Fault> {
         // A week around the steps: no session is longer.
         const WEEK_NS: i64 = 7 * 24 * 3_600 * 1_000_000_000;
         let from = Ts(needs.from.0.saturating_sub(WEEK_NS));
@@ -175,9 +154,6 @@ impl Setting {
         Ok(instruments)
     }
 }
-
-/// Where neither `sizing_pct` nor `max_position_pct` is given: a twentieth.
-const DEFAULT_SIZING_PCT: Ratio = Ratio(50_000_000);
 
 fn same_instrument(one: &Input, other: &Input) -> bool {
     matches!(
@@ -230,10 +206,10 @@ fn parse_account(fields: Option<Fields>) -> Result<AccountSettings, Fault> {
         account.initial_capital =
             capital.as_str().parse().map_err(|error| fields.fault("initial_capital", error))?;
     }
-    match fields.keys().next() {
-        Some(key) => Err(not_yet("account key", key)),
-        None => Ok(account),
-    }
+    let methods = &[("average", CostMethod::Average), ("fifo", CostMethod::Fifo)];
+    account.cost_method = fields.choice_opt("cost_method", methods)?.unwrap_or_default();
+    fields.finish()?;
+    Ok(account)
 }
 
 fn parse_contract(mut fields: Fields, currency: &str) -> Result<ContractSpec, Fault> {
@@ -246,16 +222,12 @@ fn parse_contract(mut fields: Fields, currency: &str) -> Result<ContractSpec, Fa
     let (min_qty, max_qty) = (figure("min_qty")?, figure("max_qty")?);
     let (min_notional, max_notional) = (figure("min_notional")?, figure("max_notional")?);
     let own_currency = fields.text_opt("currency")?;
-    if let Some(own) = own_currency.as_ref().filter(|own| *own != currency) {
-        let what = format!("an instrument in {own} for an account in {currency}: key");
-        return Err(fields.fault("currency", not_yet(&what, "currency")));
-    }
     let spec = ContractSpec {
         symbol: fields.text("symbol")?,
         tick_size: fields.decimal("tick_size")?.as_str().to_owned(),
         lot_size,
         multiplier,
-        currency: Some(currency.to_owned()),
+        currency: Some(own_currency.unwrap_or_else(|| currency.to_owned())),
         initial_margin,
         maintenance_margin,
         min_qty,
@@ -290,81 +262,6 @@ fn parse_session(mut fields: Fields) -> Result<CalendarSpec, Fault> {
     Ok(spec)
 }
 
-/// A share that may not be negative.
-fn share(fields: &mut Fields, key: &str) -> Result<Option<Ratio>, Fault> {
-    let Some(decimal) = fields.decimal_opt(key)? else { return Ok(None) };
-    let share: Ratio = decimal.as_str().parse().map_err(|error| fields.fault(key, error))?;
-    if share.0 < 0 { Err(fields.fault(key, "below zero")) } else { Ok(Some(share)) }
-}
-
-fn whole_lots(fields: &mut Fields, key: &str) -> Result<Option<Qty>, Fault> {
-    let Some(decimal) = fields.figure_opt(key)? else { return Ok(None) };
-    let lots: Qty = decimal.as_str().parse().map_err(|error| fields.fault(key, error))?;
-    if lots.0 <= 0 { Err(fields.fault(key, "not above zero")) } else { Ok(Some(lots)) }
-}
-
-fn parse_risk(mut fields: Fields) -> Result<RiskSettings, Fault> {
-    if let Some(key) = fields.keys().find(|key| RISK_TO_COME.contains(key)) {
-        return Err(not_yet("risk key", key));
-    }
-    if let Some(action) = fields.text_opt("on_anomaly")? {
-        match action.as_str() {
-            "report" => {}
-            "halt_instrument" | "halt" => return Err(not_yet("on_anomaly", &action)),
-            _ => return Err(fields.fault("on_anomaly", format!("unknown: {action:?}"))),
-        }
-    }
-    let sizing = fields.choice_opt(
-        "sizing",
-        &[
-            ("percent_equity", Some(Sizing::PercentEquity)),
-            ("percent_margin", Some(Sizing::PercentMargin)),
-            ("fixed_risk", Some(Sizing::FixedRisk)),
-            ("exact", Some(Sizing::Exact)),
-            ("volatility_target", Some(Sizing::VolatilityTarget)),
-        ],
-    )?;
-    let Some(sizing) = sizing.unwrap_or(Some(Sizing::PercentEquity)) else {
-        return Err(not_yet("sizing", "volatility_target"));
-    };
-    let basis = &[
-        ("notional", ExposureBasis::Notional),
-        ("margin", ExposureBasis::Margin),
-        ("price", ExposureBasis::Price),
-        ("risk", ExposureBasis::Risk),
-    ];
-    let action = &[("warn", CorrelationAction::Warn), ("refuse", CorrelationAction::Refuse)];
-    let window = fields.integer_opt::<usize>("correlation_window")?;
-    let window = window.unwrap_or(RiskSettings::OFF.correlation_window);
-    if !(3..=CORRELATION_WINDOW_MAX).contains(&window) {
-        let what = format!("expected 3 to {CORRELATION_WINDOW_MAX}");
-        return Err(fields.fault("correlation_window", what));
-    }
-    let max_position_pct = share(&mut fields, "max_position_pct")?;
-    let sizing_pct = share(&mut fields, "sizing_pct")?.or(max_position_pct);
-    let limits = Limits {
-        max_position_pct,
-        max_positions: fields.integer_opt("max_positions")?.map(Count),
-        max_drawdown_pct: share(&mut fields, "max_drawdown_pct")?,
-        max_daily_loss_pct: share(&mut fields, "max_daily_loss_pct")?,
-        max_correlation: share(&mut fields, "max_correlation")?,
-        ..Limits::OFF
-    };
-    let risk = RiskSettings {
-        limits,
-        exposure_basis: fields.choice_opt("exposure_basis", basis)?.unwrap_or_default(),
-        margin: true,
-        correlation_action: fields.choice_opt("correlation_action", action)?.unwrap_or_default(),
-        correlation_window: window,
-        sizing,
-        sizing_pct: sizing_pct.unwrap_or(DEFAULT_SIZING_PCT),
-        sizing_max_qty: whole_lots(&mut fields, "sizing_max_qty")?,
-        ..RiskSettings::OFF
-    };
-    fields.finish()?;
-    Ok(risk)
-}
-
 fn parse_broker(mut fields: Fields) -> Result<Venue, Fault> {
     let is_sim = fields.choice_opt("kind", &[("script", false), ("sim", true)])?;
     if !is_sim.unwrap_or(false) {
@@ -392,7 +289,7 @@ fn parse_broker(mut fields: Fields) -> Result<Venue, Fault> {
         commission_per_share: money(&mut fields, "commission_per_share")?,
         commission_rate: bps(&mut fields, "commission_bps")?,
         latency_ms: fields.integer_opt("latency_ms")?.unwrap_or(0),
-        partial_fill_qty: whole_lots(&mut fields, "partial_fill_qty")?,
+        partial_fill_qty: risk::units(&mut fields, "partial_fill_qty")?,
         reject_rate,
         seed: fields.integer_opt("seed")?.unwrap_or(0),
         // The engine's own margin check stands before it.

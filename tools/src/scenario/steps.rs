@@ -1,7 +1,6 @@
 //! The other objects of a scenario: one step each.
 
 use super::json::{Decimal, Fault, Fields, Json};
-use super::setting::not_yet;
 use super::time::{self, Time};
 use trade_engine::input::{SignalSide, StatusKind};
 use trade_engine::order::{OrdType, Tif};
@@ -110,6 +109,29 @@ pub(super) enum Report {
     Restated {
         qty: Option<Decimal>,
     },
+    Bust {
+        /// Its own, and that of the trade or of its last correction.
+        exec_id: String,
+        exec_ref: String,
+    },
+    Correct {
+        exec_id: String,
+        exec_ref: String,
+        qty: Decimal,
+        price: Decimal,
+    },
+}
+
+impl Report {
+    /// The venue's own id of the execution that this is, if it is one.
+    pub(super) fn exec_id(&self) -> Option<&str> {
+        match self {
+            Self::Trade(Trade { exec_id, .. })
+            | Self::Bust { exec_id, .. }
+            | Self::Correct { exec_id, .. } => Some(exec_id),
+            Self::Status { .. } | Self::Replaced { .. } | Self::Restated { .. } => None,
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -141,6 +163,25 @@ impl Action {
             Self::Exec { order, .. } => Some(order),
             Self::Mark { .. }
             | Self::Bar { .. }
+            | Self::Halt { .. }
+            | Self::Resume { .. }
+            | Self::CancelAll
+            | Self::DayRoll => None,
+        }
+    }
+
+    /// The strategy that the step names.
+    pub(super) fn strategy(&self) -> Option<&str> {
+        match self {
+            Self::Signal(Signal { strategy, .. }) | Self::Order(Order { strategy, .. }) => {
+                strategy.as_deref()
+            }
+            Self::Mark { .. }
+            | Self::Bar { .. }
+            | Self::Cancel { .. }
+            | Self::Replace { .. }
+            | Self::Exec { .. }
+            | Self::ClosePosition { .. }
             | Self::Halt { .. }
             | Self::Resume { .. }
             | Self::CancelAll
@@ -362,7 +403,15 @@ fn parse_exec(mut fields: Fields, _: Context) -> Result<Action, Fault> {
             stop_price: fields.decimal_opt("stop_price")?,
         },
         "restated" => Report::Restated { qty: fields.decimal_opt("qty")? },
-        "trade_bust" | "trade_correct" => return Err(not_yet("exec type", &name)),
+        "trade_bust" => {
+            Report::Bust { exec_id: fields.text("exec_id")?, exec_ref: fields.text("exec_ref")? }
+        }
+        "trade_correct" => Report::Correct {
+            exec_id: fields.text("exec_id")?,
+            exec_ref: fields.text("exec_ref")?,
+            qty: fields.decimal("qty")?,
+            price: fields.decimal("price")?,
+        },
         _ => parse_status(&name, &mut fields)?,
     };
     fields.finish().map(|()| Action::Exec { order, report })

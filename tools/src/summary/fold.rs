@@ -1,16 +1,18 @@
 //! The fold: one walk over the log, counting as it goes.
 
-use super::{AccountSummary, Halt, LogInfo, PositionSummary, Summary};
+use super::{AccountSummary, Halt, LogInfo, PositionSummary, Summary, Unanswered};
+use crate::limits::{self, Change};
 use crate::names::Names;
 use crate::rows;
 use crate::text::direction;
-use crate::trade::Trade;
+use crate::trade::{Fate, Trade};
 use crate::walk::{LogError, Walk};
 use std::collections::BTreeMap;
 use std::path::Path;
 use trade_engine::code::Code;
 use trade_engine::engine::State;
 use trade_engine::event::{Body, Event, Record};
+use trade_engine::input::ExecKey;
 use trade_engine::limits::PRICE_SCALE;
 use trade_engine::order::{Flags, OrderState};
 use trade_engine::position::Position;
@@ -31,7 +33,11 @@ struct Fold {
     anomalies: BTreeMap<Code, u64>,
     warnings: BTreeMap<Code, u64>,
     trades: Vec<Trade>,
+    /// The place of each trade in the list, under its own id and those of its corrections.
+    places: BTreeMap<ExecKey, usize>,
     halts: Vec<Halt>,
+    unanswered: Vec<Unanswered>,
+    changes: Vec<Change>,
 }
 
 /// What must be looked at before a record is applied.
@@ -81,22 +87,29 @@ fn look(state: &State, record: &Record) -> Before {
 impl Fold {
     fn take(&mut self, record: &Record, before: &Before, state: &State, names: &Names) {
         match before {
-            Before::Position(held) => self.trades.extend(Trade::new(record, held, state, names)),
+            Before::Position(held) => {
+                if let Some(trade) = Trade::new(record, held, state, names) {
+                    self.places.insert(trade.exec, self.trades.len());
+                    self.trades.push(trade);
+                }
+            }
             Before::Retires(retired, flags) if !flags.has(Flags::UNKNOWN) => {
                 *self.retired.entry(*retired).or_default() += 1;
             }
             Before::Retires(..) | Before::Nothing => {}
         }
         match record.body {
-            Body::Event(ref event) => self.event(record, event, state, names),
+            Body::Event(ref event) => {
+                self.count(record, event, state, names);
+                self.list(record, event, state, names);
+            }
             Body::Input(..) => self.first_ts = self.first_ts.or(Some(record.head.ts)),
             Body::Opening(_) => {}
         }
     }
 
     /// Counts what is counted; all other events are in the state.
-    fn event(&mut self, record: &Record, event: &Event, state: &State, names: &Names) {
-        let ts = record.head.ts;
+    fn count(&mut self, record: &Record, event: &Event, state: &State, names: &Names) {
         if let Event::Denied { order, reason } = *event {
             self.reject(names.reason_text(order, reason));
         } else if let Event::Rejected { order } = *event {
@@ -110,12 +123,43 @@ impl Fold {
             *self.warnings.entry(code).or_default() += 1;
         } else if let Event::Unassigned { .. } = *event {
             self.unassigned += 1;
-        } else if let Event::Halted { reason } = *event {
-            let reason = names.halt_reason().unwrap_or(reason.name()).to_owned();
-            self.halts.push(Halt { seq: record.head.seq, ts, reason, resumed: None });
-        } else if let (Event::Resumed {}, Some(halt)) = (event, self.halts.last_mut()) {
-            halt.resumed = Some(ts);
+        } else if let Some(change) = Change::of(record, state) {
+            self.changes.push(change);
         }
+    }
+
+    /// Lists what a person should see one by one.
+    fn list(&mut self, record: &Record, event: &Event, state: &State, names: &Names) {
+        let (seq, ts) = (record.head.seq, record.head.ts);
+        if let Event::Halted { reason } = *event {
+            let reason = names.halt_reason().unwrap_or(reason.name()).to_owned();
+            self.halts.push(Halt { seq, ts, symbol: None, reason, resumed: None });
+        } else if let Event::InstrumentHalted { instrument, reason } = *event {
+            let symbol = Some(rows::symbol(state, instrument).unwrap_or("?").to_owned());
+            let reason = reason.name().to_owned();
+            self.halts.push(Halt { seq, ts, symbol, reason, resumed: None });
+        } else if let Event::Resumed {} = event {
+            for halt in self.halts.iter_mut().filter(|halt| halt.resumed.is_none()) {
+                halt.resumed = Some(ts);
+            }
+        } else if let Event::Unanswered { order, request, since } = *event {
+            let (order, request) = (names.name(order), request.some().map(|id| names.name(id)));
+            self.unanswered.push(Unanswered { seq, ts, order, request, since });
+        } else if let Event::Busted { exec, exec_ref, .. } = *event {
+            self.settle(exec, exec_ref, Fate::Busted { seq });
+        } else if let Event::Corrected { exec, exec_ref, instrument, last_qty, last_px, .. } =
+            *event
+        {
+            let (qty_text, price) = (rows::qty_text(state, instrument, last_qty), last_px);
+            self.settle(exec, exec_ref, Fate::Corrected { seq, qty_text, price });
+        }
+    }
+
+    /// The venue has come back to a trade; it may do so again, under the new id.
+    fn settle(&mut self, exec: ExecKey, exec_ref: ExecKey, fate: Fate) {
+        let Some(place) = self.places.get(&exec_ref).copied() else { return };
+        self.places.insert(exec, place);
+        self.trades[place].fate = fate;
     }
 
     fn reject(&mut self, reason: String) {
@@ -129,6 +173,7 @@ impl Fold {
         for order in state.orders().iter().filter(|order| !order.flags.has(Flags::UNKNOWN)) {
             *orders.entry(order.state).or_default() += 1;
         }
+        let risk = state.risk_view().settings;
         let mut rejects: Vec<(String, u64)> = self.rejects.into_iter().collect();
         rejects.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         Summary {
@@ -143,6 +188,10 @@ impl Fold {
             warnings: self.warnings.into_iter().collect(),
             trades: self.trades,
             halts: self.halts,
+            unanswered: self.unanswered,
+            limits: limits::json(risk, state.settings()),
+            limits_off: limits::off_line(risk),
+            limit_changes: self.changes,
         }
     }
 }
@@ -151,9 +200,15 @@ fn account(state: &State, names: &Names, trades: &[Trade]) -> AccountSummary {
     let account = state.account();
     let capital = account.initial_capital();
     let gain = account.equity().0 - capital.0;
-    let sum = |sum: Option<Money>, more: Money| sum.and_then(|sum| sum.checked_add(more));
-    let slips = trades.iter().filter_map(|trade| trade.arrival).map(|slip| slip.money);
-    let decided = state.books().iter().map(|book| book.position.slippage);
+    let standing = trades.iter().filter(|trade| !matches!(trade.fate, Fate::Busted { .. }));
+    let slips = standing.filter_map(|trade| Some((trade.instrument.index(), trade.arrival?.money)));
+    let decided = state.books().iter().map(|book| book.position.slippage).enumerate();
+    // Money of another currency is not added to the account's.
+    let own = &state.settings().account.currency;
+    let is_own = |index: usize| state.books()[index].spec.currency == *own;
+    let sum = |sum: Option<Money>, (index, more): (usize, Money)| {
+        sum.filter(|_| more == Money::ZERO || is_own(index)).and_then(|sum| sum.checked_add(more))
+    };
     AccountSummary {
         currency: state.settings().account.currency.clone(),
         initial_capital: capital,
@@ -172,11 +227,12 @@ fn account(state: &State, names: &Names, trades: &[Trade]) -> AccountSummary {
 
 fn positions(state: &State, trades: &[Trade]) -> Vec<PositionSummary> {
     let mut counts = vec![0_u64; state.books().len()];
-    for trade in trades {
+    for trade in trades.iter().filter(|trade| !matches!(trade.fate, Fate::Busted { .. })) {
         counts[trade.instrument.index()] += 1;
     }
     let summed = state.books().iter().zip(counts).map(|(book, trades)| PositionSummary {
         symbol: book.spec.symbol.clone(),
+        currency: book.spec.currency.clone(),
         side: direction(book.position.qty),
         qty: book.spec.qty_text(Qty(book.position.qty.0.abs())),
         avg_px: book.position.avg_px(book.lot_value),

@@ -1,6 +1,7 @@
 //! The summary as one JSON document.
 
-use super::{Halt, PositionSummary, Summary};
+use super::{Halt, PositionSummary, Summary, Unanswered};
+use crate::limits::Change;
 use crate::text::{decimal, time};
 use crate::trade::{Slip, Trade};
 use serde_json::{Map, Value, json};
@@ -41,6 +42,9 @@ pub(super) fn to_json(summary: &Summary) -> Value {
         "warnings": by_code(&summary.warnings),
         "trades": summary.trades.iter().map(trade).collect::<Vec<_>>(),
         "halts": summary.halts.iter().map(halt).collect::<Vec<_>>(),
+        "unanswered": summary.unanswered.iter().map(unanswered).collect::<Vec<_>>(),
+        "limits": summary.limits,
+        "limits_changed": summary.limit_changes.iter().map(Change::json).collect::<Vec<_>>(),
     })
 }
 
@@ -57,6 +61,7 @@ fn by_code(codes: &[(Code, u64)]) -> Value {
 fn position(position: &PositionSummary) -> Value {
     json!({
         "symbol": position.symbol,
+        "currency": position.currency,
         "side": position.side,
         "qty": position.qty,
         "avg_px": position.avg_px.map(|price| price.to_string()),
@@ -83,6 +88,7 @@ fn trade(trade: &Trade) -> Value {
         "arrival_slippage": slip(trade.arrival),
         "realized_pnl": trade.realized.to_string(),
         "position": trade.position_text,
+        "fate": Some(trade.fate.text()).filter(|text| !text.is_empty()),
     })
 }
 
@@ -98,5 +104,15 @@ fn slip(slip: Option<Slip>) -> Value {
 
 fn halt(halt: &Halt) -> Value {
     let resumed = halt.resumed.map(|ts: Ts| time(ts));
-    json!({"seq": halt.seq, "time": time(halt.ts), "reason": halt.reason, "resumed": resumed})
+    json!({
+        "seq": halt.seq, "time": time(halt.ts), "symbol": halt.symbol, "reason": halt.reason,
+        "resumed": resumed,
+    })
+}
+
+fn unanswered(alert: &Unanswered) -> Value {
+    json!({
+        "seq": alert.seq, "time": time(alert.ts), "order": alert.order, "request": alert.request,
+        "since": time(alert.since),
+    })
 }

@@ -5,8 +5,10 @@ mod fold;
 mod json;
 mod print;
 
+use crate::limits::Change;
 use crate::trade::Trade;
 use crate::walk::LogError;
+use serde_json::Value;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use trade_engine::code::Code;
@@ -42,8 +44,16 @@ pub struct Summary {
     pub warnings: Vec<(Code, u64)>,
     /// Every trade, in order.
     pub trades: Vec<Trade>,
-    /// Every halt, in order.
+    /// Every halt, of all trading or of one instrument, in order.
     pub halts: Vec<Halt>,
+    /// Orders and requests that the venue did not answer in time, in order.
+    pub unanswered: Vec<Unanswered>,
+    /// Limits as they were at the end.
+    pub limits: Value,
+    /// The account's limits that were off at the end, in words.
+    pub limits_off: String,
+    /// Every change of a limit, in order.
+    pub limit_changes: Vec<Change>,
 }
 
 /// Where the summary comes from.
@@ -81,9 +91,10 @@ pub struct AccountSummary {
     pub unrealized: Money,
     /// Paid.
     pub commission: Money,
-    /// Money that trades were worse than the prices at decision; none past the bounds.
+    /// Money that trades were worse than the prices at decision; none past the bounds, or where
+    /// some of it is in another currency.
     pub slippage: Option<Money>,
-    /// Money that trades were worse than the marks at hand-over; none past the bounds.
+    /// Money that trades were worse than the marks at hand-over; likewise.
     pub arrival_slippage: Option<Money>,
     /// Why trading is halted at the end, if it is.
     pub halted: Option<String>,
@@ -94,6 +105,8 @@ pub struct AccountSummary {
 pub struct PositionSummary {
     /// Its symbol.
     pub symbol: String,
+    /// What its prices and its money are in.
+    pub currency: String,
     /// `LONG`, `SHORT` or `FLAT`.
     pub side: &'static str,
     /// In the instrument's unit, never negative.
@@ -110,7 +123,7 @@ pub struct PositionSummary {
     pub commission: Money,
     /// Money that trades were worse than the prices at decision.
     pub slippage: Money,
-    /// How many trades.
+    /// How many trades; those that were busted do not count.
     pub trades: u64,
 }
 
@@ -121,10 +134,27 @@ pub struct Halt {
     pub seq: u64,
     /// When.
     pub ts: Ts,
+    /// The instrument that was halted; none: all trading.
+    pub symbol: Option<String>,
     /// The code, or the operator's words.
     pub reason: String,
     /// When a person resumed, if one did.
     pub resumed: Option<Ts>,
+}
+
+/// An order, or a request of it, that the venue did not answer in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unanswered {
+    /// Its record.
+    pub seq: u64,
+    /// When that was found.
+    pub ts: Ts,
+    /// What people call the order.
+    pub order: String,
+    /// And the request; none: it is the order itself.
+    pub request: Option<String>,
+    /// When it was handed over.
+    pub since: Ts,
 }
 
 impl Summary {
@@ -145,7 +175,7 @@ impl Summary {
     }
 
     /// As one JSON document, every decimal a string, every trade in it.
-    pub fn to_json(&self) -> serde_json::Value {
+    pub fn to_json(&self) -> Value {
         json::to_json(self)
     }
 }

@@ -1,6 +1,7 @@
 //! The summary as tables for a person.
 
 use super::{AccountSummary, Summary};
+use crate::limits::CHANGE_COLUMNS;
 use crate::text::{Align, Table, clean, hundredths, money, price, time};
 use crate::trade::{Slip, Trade};
 use std::io::{self, Write};
@@ -19,7 +20,9 @@ pub(super) fn print(summary: &Summary, out: &mut impl Write, last_trades: usize)
     counts("Anomalies", codes(&summary.anomalies), out)?;
     counts("Warnings", codes(&summary.warnings), out)?;
     trades(&summary.trades, last_trades, out)?;
-    halts(summary, out)
+    halts(summary, out)?;
+    unanswered(summary, out)?;
+    limits(summary, out)
 }
 
 fn codes(codes: &[(Code, u64)]) -> impl Iterator<Item = (&str, u64)> {
@@ -63,6 +66,7 @@ fn positions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         ("commission", Right),
         ("slippage", Right),
         ("trades", Right),
+        ("", Left),
     ]);
     for each in &summary.positions {
         table.row(&[
@@ -76,6 +80,7 @@ fn positions(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
             &money(each.commission),
             &money(each.slippage),
             &each.trades.to_string(),
+            if each.currency == summary.account.currency { "" } else { &each.currency },
         ]);
     }
     table.write(out)
@@ -135,6 +140,7 @@ fn trades(trades: &[Trade], last_trades: usize, out: &mut impl Write) -> io::Res
         ("bps", Right),
         ("realized", Right),
         ("position", Right),
+        ("", Left),
     ]);
     let slip_money = |slip: Option<Slip>| or_dash(slip.map(|slip| slip.money));
     let slip_bps = |slip: Option<Slip>| {
@@ -157,6 +163,7 @@ fn trades(trades: &[Trade], last_trades: usize, out: &mut impl Write) -> io::Res
             &slip_bps(trade.arrival),
             &money(trade.realized),
             &trade.position_text,
+            &trade.fate.text(),
         ]);
     }
     if shown.is_empty() { Ok(()) } else { table.write(out) }
@@ -167,11 +174,50 @@ fn halts(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
         return Ok(());
     }
     writeln!(out, "\nHalts")?;
-    let mut table =
-        Table::new(&[("time", Left), ("record", Right), ("reason", Left), ("resumed", Left)]);
+    let mut table = Table::new(&[
+        ("time", Left),
+        ("record", Right),
+        ("of", Left),
+        ("reason", Left),
+        ("resumed", Left),
+    ]);
     for halt in &summary.halts {
         let resumed = halt.resumed.map_or_else(|| "-".to_owned(), time);
-        table.row(&[&time(halt.ts), &halt.seq.to_string(), &halt.reason, &resumed]);
+        let of = halt.symbol.as_deref().unwrap_or("all trading");
+        table.row(&[&time(halt.ts), &halt.seq.to_string(), of, &halt.reason, &resumed]);
     }
     table.write(out)
+}
+
+fn unanswered(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    if summary.unanswered.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nALERTS: not answered by the venue in time")?;
+    let mut table = Table::new(&[
+        ("time", Left),
+        ("record", Right),
+        ("order", Left),
+        ("request", Left),
+        ("handed over", Left),
+    ]);
+    for alert in &summary.unanswered {
+        let request = alert.request.as_deref().unwrap_or("-");
+        let seq = alert.seq.to_string();
+        table.row(&[&time(alert.ts), &seq, &alert.order, request, &time(alert.since)]);
+    }
+    table.write(out)
+}
+
+/// What is off is said at the end of every run, and what was changed on the way.
+fn limits(summary: &Summary, out: &mut impl Write) -> io::Result<()> {
+    if !summary.limit_changes.is_empty() {
+        writeln!(out, "\nLimits changed while it ran")?;
+        let mut table = Table::new(CHANGE_COLUMNS);
+        for change in &summary.limit_changes {
+            change.row(&mut table);
+        }
+        table.write(out)?;
+    }
+    writeln!(out, "\n{}", summary.limits_off)
 }
