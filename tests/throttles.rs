@@ -33,11 +33,9 @@ fn window(ms: u32) -> Limits {
 
 /// The number and the limit of the rule that an order broke.
 fn broken(events: &[Event], code: Code) -> Option<(String, String)> {
-    events.iter().find_map(|event| match event {
-        Event::Broken { rule, number, limit, .. } if *rule == code => {
-            Some((number.to_string(), limit.to_string()))
-        }
-        _ => None,
+    events.iter().find_map(|event| {
+        let Event::Broken { rule, number, limit, .. } = event else { return None };
+        (*rule == code).then(|| (number.to_string(), limit.to_string()))
     })
 }
 
@@ -204,9 +202,9 @@ fn the_nearest_scope_speaks() {
     settings.risk.strategies = vec![orders_per_second(3)];
     let mut pit = Pit::new(settings);
     let tightest = |events: &[Event]| {
-        events.iter().find_map(|event| match event {
-            Event::Verdict { number, limit, .. } => Some(format!("{number} of {limit}")),
-            _ => None,
+        events.iter().find_map(|event| {
+            let Event::Verdict { number, limit, .. } = event else { return None };
+            Some(format!("{number} of {limit}"))
         })
     };
     let send = |pit: &mut Pit, mut order: Input| {

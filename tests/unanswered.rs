@@ -24,9 +24,9 @@ fn said(pit: &mut Pit, at: i64) -> Vec<(ClOrdId, ClOrdId, Ts)> {
     pit.ts = at;
     let mut events = pit.step(Input::Timer {});
     events.extend(pit.settle());
-    let unanswered = events.into_iter().filter_map(|event| match event {
-        Event::Unanswered { order, request, since } => Some((order, request, since)),
-        _ => None,
+    let unanswered = events.into_iter().filter_map(|event| {
+        let Event::Unanswered { order, request, since } = event else { return None };
+        Some((order, request, since))
     });
     unanswered.collect()
 }
