@@ -31,6 +31,8 @@ fn said(pit: &mut Pit, at: i64) -> Vec<(ClOrdId, ClOrdId, Ts)> {
     unanswered.collect()
 }
 
+type Answer = fn(&mut Pit, ClOrdId);
+
 const NONE: ClOrdId = ClOrdId::NONE;
 
 #[test]
@@ -85,7 +87,7 @@ fn nothing_is_sent_again_and_it_counts_in_full() {
 
 #[test]
 fn any_answer_will_do_and_a_late_one_clears_it() {
-    let answers: [(&str, fn(&mut Pit, ClOrdId)); 8] = [
+    let answers: [(&str, Answer); 8] = [
         ("received", |pit, order| drop(pit.status(order, StatusKind::PendingNew))),
         ("acknowledged", |pit, order| drop(pit.status(order, StatusKind::Accepted))),
         ("rejected", |pit, order| drop(pit.status(order, StatusKind::Rejected))),
