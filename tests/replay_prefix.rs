@@ -379,7 +379,6 @@ fn settings(random: &mut Random) -> Settings {
             ]),
             sizing_pct: tenth(random),
             sizing_max_qty: maybe(random, |_| Qty(7)),
-            ..RiskSettings::OFF
         },
         capacity: Capacity { orders: ORDERS, executions: 60, checkpoint_interval_slots: 500 },
         refuse_old_time: random.below(2) == 0,
