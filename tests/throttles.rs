@@ -6,12 +6,14 @@ mod pit;
 
 use pit::*;
 use trade_engine::code::Code;
+use trade_engine::digest::Digest;
 use trade_engine::event::Event;
 use trade_engine::input::{Input, SignalSide, StatusKind};
 use trade_engine::limits::RATE_MAX;
-use trade_engine::order::{ClOrdId, OrdType};
+use trade_engine::order::{ClOrdId, OrdType, Order};
+use trade_engine::risk::Controls;
 use trade_engine::risk::throttle::{Rates, Sender, Sent};
-use trade_engine::settings::{Count, LimitKey, Limits, Millis, Scope, Settings};
+use trade_engine::settings::{Capacity, Count, LimitKey, Limits, Millis, Scope, Settings};
 use trade_engine::units::Side::{Buy, Sell};
 use trade_engine::units::Ts;
 
@@ -456,4 +458,62 @@ fn the_lowest_limit_of_repeats_counts() {
     assert_eq!(goes(NQ, 2), 2);
     assert_eq!(goes(ES, 1), 1);
     assert_eq!(goes(NQ, 1), 1);
+}
+
+/// What a later decision rests on is in the hash: each of these states would decide differently.
+#[test]
+fn the_hash_covers_what_the_controls_remember() {
+    let order = |instrument, side, strategy, qty| {
+        let mut pit = Pit::with(Limits::OFF);
+        let order = of_strategy(limit(instrument, side, qty, 100), strategy);
+        let id = pit.send(order).expect("no limits");
+        pit.order(id).clone()
+    };
+    let limits = window(10);
+    let fresh = || Controls::new(&settings(Limits::OFF).risk, &Capacity::default(), 2, 2);
+    let hash = |controls: &Controls| {
+        let mut digest = Digest::default();
+        controls.digest(&mut digest);
+        digest.finish()
+    };
+    let after = |orders: &[Order], limits: &Limits| {
+        let mut controls = fresh();
+        orders.iter().for_each(|order| controls.note_order(Ts(5), order, limits));
+        controls
+    };
+    let first = order(ES, Buy, 1, 1);
+    let mut hashes = vec![hash(&fresh()), hash(&after(std::slice::from_ref(&first), &limits))];
+    // Another instrument, direction, strategy or quantity; one order more; a window or none.
+    for other in [order(NQ, Buy, 1, 1), order(ES, Sell, 1, 1), order(ES, Buy, 2, 1)] {
+        hashes.push(hash(&after(&[other], &limits)));
+    }
+    hashes.push(hash(&after(&[order(ES, Buy, 1, 2)], &limits)));
+    hashes.push(hash(&after(&[first.clone(), first.clone()], &limits)));
+    hashes.push(hash(&after(std::slice::from_ref(&first), &Limits::OFF)));
+    // A message that is no order, an order that has left the second, a strategy that was re-armed.
+    let mut controls = fresh();
+    controls.note_request(Ts(5), &first);
+    hashes.push(hash(&controls));
+    let mut controls = after(std::slice::from_ref(&first), &limits);
+    controls.rates.advance(Ts(SECOND + 5));
+    hashes.push(hash(&controls));
+    controls.repeats.clear();
+    hashes.push(hash(&controls));
+    let count = hashes.len();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), count);
+    // Blind, and not: with as many messages that count.
+    let mut rates = [Rates::new(1, 0), Rates::new(1, 0)];
+    for (rates, more) in rates.iter_mut().zip([0, 1]) {
+        for _ in 0..RATE_MAX + more {
+            rates.note(Ts(0), Sender { instrument: ES, strategy: 0 }, true);
+        }
+    }
+    let [seeing, blind] = rates.map(|rates| {
+        let mut digest = Digest::default();
+        rates.digest(&mut digest);
+        digest.finish()
+    });
+    assert_ne!(seeing, blind);
 }
