@@ -373,18 +373,25 @@ fn a_full_memory_refuses_until_the_oldest_has_left_the_window() {
     pit.agrees();
 }
 
-/// The place of an order that was sent again stays known when its first sending is forgotten.
+/// An order that was sent again, and is still known by its first sending when it is, stays known
+/// when that is forgotten.
 #[test]
 fn what_was_sent_again_is_remembered_from_its_last_time() {
     let mut pit = Pit::with(window(10));
-    for at in [0, 10, 20, 30] {
-        pit.ts = at * MS;
-        assert!(pit.limit(Buy, 1, 100).is_ok());
-        assert!(pit.limit(Buy, 1, 200 + at).is_ok());
-        assert_eq!(pit.limit(Buy, 1, 100), Err(Code::DuplicateOrder));
+    // Two are forgotten with each new order: the first sending outlasts the second's.
+    for at in [201, 202, 203, 100] {
+        assert!(pit.limit(Buy, 1, at).is_ok());
     }
-    pit.ts = 39 * MS;
+    pit.ts = 10 * MS;
+    assert!(pit.limit(Buy, 1, 100).is_ok());
+    pit.ts = 11 * MS;
+    assert!(pit.limit(Buy, 1, 204).is_ok());
     assert_eq!(pit.limit(Buy, 1, 100), Err(Code::DuplicateOrder));
+    pit.ts = 20 * MS - 1;
+    assert_eq!(pit.limit(Buy, 1, 100), Err(Code::DuplicateOrder));
+    pit.ts = 20 * MS;
+    assert!(pit.limit(Buy, 1, 100).is_ok());
+    pit.agrees();
 }
 
 #[test]
