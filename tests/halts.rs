@@ -17,6 +17,8 @@ use trade_engine::risk::InstrumentBook;
 use trade_engine::settings::{Limits, OnAnomaly};
 use trade_engine::units::Side::{self, Buy, Sell};
 
+type Cause = fn(&mut Pit) -> Vec<Event>;
+
 const KILL: Input = Input::Halt { cancel_working: true };
 
 fn kinds(events: &[Event]) -> Vec<&'static str> {
@@ -67,7 +69,7 @@ fn an_anomaly_halts_what_it_is_set_to_halt_and_says_so_once() {
 /// Every kind of anomaly, not only the one that is easily made.
 #[test]
 fn every_anomaly_halts() {
-    let anomalies: [(Code, fn(&mut Pit) -> Vec<Event>); 6] = [
+    let anomalies: [(Code, Cause); 6] = [
         (Code::UnknownOrder, unknown_fill),
         (Code::Overfill, |pit| {
             let order = pit.limit(Buy, 1, 100).expect("an order");
@@ -179,9 +181,9 @@ fn the_kill_switch_asks_to_cancel_all_that_works_whatever_is_pending() {
     let mut sent: Vec<ClOrdId> = pit
         .messages
         .iter()
-        .filter_map(|message| match message {
-            Message::Cancel { order, .. } => Some(*order),
-            _ => None,
+        .filter_map(|message| {
+            let Message::Cancel { order, .. } = message else { return None };
+            Some(*order)
         })
         .collect();
     sent.sort_unstable();

@@ -8,11 +8,14 @@ use trade_engine::codec::Slot;
 use trade_engine::engine::Engine;
 use trade_engine::input::{ExecKey, Input, StatusKind};
 use trade_engine::instrument::{Instrument, InstrumentId};
+use trade_engine::limits::MONEY_SCALE;
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::runtime::{
     Clock, Dispatch, Feedback, HotEnds, HotLoop, Inbound, Shared, ToBroker, ToEngine, Turn,
 };
-use trade_engine::settings::{Capacity, Limits, RiskSettings, Settings};
+use trade_engine::settings::{
+    Capacity, Count, LimitKey, Limits, Millis, OnAnomaly, RiskSettings, Scope, Settings,
+};
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
 struct Counting;
@@ -65,6 +68,7 @@ struct World {
 const ES: InstrumentId = InstrumentId(0);
 /// Quoted in another currency than the account's.
 const DAX: InstrumentId = InstrumentId(1);
+const MS: i64 = 1_000_000;
 
 impl World {
     fn new() -> Self {
@@ -74,8 +78,15 @@ impl World {
                 max_position_pct: Some("0.9".parse().expect("a decimal")),
                 max_drawdown_pct: Some("0.9".parse().expect("a decimal")),
                 max_daily_loss_pct: Some("0.9".parse().expect("a decimal")),
+                duplicate_window_ms: Some(Millis(1)),
+                max_orders_per_second: Some(Count(5_000)),
+                max_messages_per_second: Some(Count(9_000)),
+                max_repeats: Some(Count(u32::MAX)),
+                answer_timeout_ms: Some(Millis(50)),
                 ..Limits::OFF
             },
+            self_match: true,
+            on_anomaly: OnAnomaly::HaltInstrument,
             ..RiskSettings::OFF
         };
         let capacity = Capacity { orders: 64, ..Capacity::default() };
@@ -105,7 +116,8 @@ impl World {
 
     fn send(&mut self, at: i64, input: Input) {
         let message = ToEngine::Input(input);
-        self.inputs.push(Inbound { ts: Ts(at), sent: 1, message }).expect("it is drained");
+        let ts = Ts(at * MS);
+        self.inputs.push(Inbound { ts, sent: 1, message }).expect("it is drained");
         self.settle(at);
     }
 
@@ -144,7 +156,8 @@ impl World {
         }
         for input in reports {
             let message = ToEngine::Input(input);
-            self.reports.push(Inbound { ts: Ts(at), sent: 1, message }).expect("it is drained");
+            let ts = Ts(at * MS);
+            self.reports.push(Inbound { ts, sent: 1, message }).expect("it is drained");
         }
     }
 
@@ -178,6 +191,16 @@ impl World {
             self.send(round, Input::CancelAll {});
             self.send(round, Input::Halt { cancel_working: true });
             self.send(round, Input::Resume {});
+            self.send(
+                round,
+                Input::SetLimit {
+                    scope: Scope::Instrument,
+                    instrument: ES,
+                    strategy: 0,
+                    key: LimitKey::MaxOrdersPerSecond,
+                    value: Some(Money(i128::from(4_000 + round % 7) * MONEY_SCALE)),
+                },
+            );
         }
     }
 }

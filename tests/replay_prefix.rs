@@ -398,7 +398,6 @@ fn settings(random: &mut Random) -> Settings {
             ]),
             sizing_pct: tenth(random),
             sizing_max_qty: maybe(random, |_| "7".parse().expect("a decimal")),
-            ..RiskSettings::OFF
         },
         capacity: Capacity { orders: ORDERS, executions: 60, checkpoint_interval_slots: 500 },
         refuse_old_time: random.below(2) == 0,

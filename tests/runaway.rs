@@ -193,35 +193,31 @@ impl Auditor {
     /// What goes in.
     fn hear(&mut self, now: i64, input: &Input) {
         self.now = now;
-        match *input {
-            Input::Order { id, strategy, .. } | Input::Signal { id, strategy, .. } => {
-                self.strategy_of.entry(id).or_insert(strategy);
-            }
-            Input::Mark { instrument, price, .. } => {
-                self.marks.insert(instrument.0, dollars(price));
-            }
-            Input::Trade { order, qty, price, instrument, side, .. } => {
-                *self.held.entry(instrument.0).or_default() += qty.0 * side.sign();
-                self.cash -= i128::from(dollars(price)) * i128::from(qty.0 * side.sign());
-                self.lines.get_mut(&order).expect("it was sent").cum += qty.0;
-            }
-            Input::Status { order, kind, request } => {
-                let line = self.lines.get_mut(&order).expect("it was sent");
-                match kind {
-                    StatusKind::Cancelled | StatusKind::Rejected => line.ended = true,
-                    StatusKind::ReplaceRejected => drop(line.terms.remove(&request)),
-                    _ => {}
-                }
-            }
-            Input::Replaced { order, request, .. } => {
-                let line = self.lines.get_mut(&order).expect("it was sent");
-                let terms = line.terms.remove(&request).expect("it was asked for");
-                line.terms.insert(ClOrdId::NONE, terms);
-            }
-            Input::Halt { .. } => self.halted = true,
-            Input::DayRoll {} => self.day_start = self.equity(),
-            _ => {}
+        if let Input::Order { id, strategy, .. } | Input::Signal { id, strategy, .. } = *input {
+            self.strategy_of.entry(id).or_insert(strategy);
         }
+        if let Input::Mark { instrument, price, .. } = *input {
+            self.marks.insert(instrument.0, dollars(price));
+        }
+        if let Input::Trade { order, qty, price, instrument, side, .. } = *input {
+            let signed = qty.0 * side.sign();
+            *self.held.entry(instrument.0).or_default() += signed;
+            self.cash -= i128::from(dollars(price)) * i128::from(signed);
+            self.lines.get_mut(&order).expect("it was sent").cum += qty.0;
+        }
+        if let Input::Status { order, kind, request } = *input {
+            let line = self.lines.get_mut(&order).expect("it was sent");
+            line.ended |= matches!(kind, StatusKind::Cancelled | StatusKind::Rejected);
+            if kind == StatusKind::ReplaceRejected {
+                line.terms.remove(&request);
+            }
+        }
+        if let Input::Replaced { order, request, .. } = *input {
+            let line = self.lines.get_mut(&order).expect("it was sent");
+            let terms = line.terms.remove(&request).expect("it was asked for");
+            line.terms.insert(ClOrdId::NONE, terms);
+        }
+        self.halted |= matches!(input, Input::Halt { .. });
         let equity = self.equity();
         self.peak = self.peak.max(equity);
         self.halted |= (self.peak - equity) * 100 > self.peak * DRAWDOWN_PCT;
@@ -777,13 +773,14 @@ impl Run {
         let mut refused = None;
         for slots in records(&out.slots) {
             let body = Record::decode(slots).expect("the engine wrote it").body;
-            match body {
-                Body::Event(Event::Resumed {}) => self.auditor.resumed(),
-                Body::Event(Event::Denied { reason: code, .. } | Event::Refused { code, .. }) => {
-                    *self.seen.entry(code).or_default() += 1;
-                    refused = Some(code);
-                }
-                _ => {}
+            if body == Body::Event(Event::Resumed {}) {
+                self.auditor.resumed();
+            }
+            if let Body::Event(Event::Denied { reason: code, .. } | Event::Refused { code, .. }) =
+                body
+            {
+                *self.seen.entry(code).or_default() += 1;
+                refused = Some(code);
             }
         }
         for message in &out.messages {

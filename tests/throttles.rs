@@ -6,12 +6,14 @@ mod pit;
 
 use pit::*;
 use trade_engine::code::Code;
+use trade_engine::digest::Digest;
 use trade_engine::event::Event;
 use trade_engine::input::{Input, SignalSide, StatusKind};
 use trade_engine::limits::RATE_MAX;
-use trade_engine::order::{ClOrdId, OrdType};
+use trade_engine::order::{ClOrdId, OrdType, Order};
+use trade_engine::risk::Controls;
 use trade_engine::risk::throttle::{Rates, Sender, Sent};
-use trade_engine::settings::{Count, LimitKey, Limits, Millis, Scope, Settings};
+use trade_engine::settings::{Capacity, Count, LimitKey, Limits, Millis, Scope, Settings};
 use trade_engine::units::Side::{Buy, Sell};
 use trade_engine::units::Ts;
 
@@ -33,11 +35,9 @@ fn window(ms: u32) -> Limits {
 
 /// The number and the limit of the rule that an order broke.
 fn broken(events: &[Event], code: Code) -> Option<(String, String)> {
-    events.iter().find_map(|event| match event {
-        Event::Broken { rule, number, limit, .. } if *rule == code => {
-            Some((number.to_string(), limit.to_string()))
-        }
-        _ => None,
+    events.iter().find_map(|event| {
+        let Event::Broken { rule, number, limit, .. } = event else { return None };
+        (*rule == code).then(|| (number.to_string(), limit.to_string()))
     })
 }
 
@@ -204,9 +204,9 @@ fn the_nearest_scope_speaks() {
     settings.risk.strategies = vec![orders_per_second(3)];
     let mut pit = Pit::new(settings);
     let tightest = |events: &[Event]| {
-        events.iter().find_map(|event| match event {
-            Event::Verdict { number, limit, .. } => Some(format!("{number} of {limit}")),
-            _ => None,
+        events.iter().find_map(|event| {
+            let Event::Verdict { number, limit, .. } = event else { return None };
+            Some(format!("{number} of {limit}"))
         })
     };
     let send = |pit: &mut Pit, mut order: Input| {
@@ -376,18 +376,25 @@ fn a_full_memory_refuses_until_the_oldest_has_left_the_window() {
     pit.agrees();
 }
 
-/// The place of an order that was sent again stays known when its first sending is forgotten.
+/// An order that was sent again, and is still known by its first sending when it is, stays known
+/// when that is forgotten.
 #[test]
 fn what_was_sent_again_is_remembered_from_its_last_time() {
     let mut pit = Pit::with(window(10));
-    for at in [0, 10, 20, 30] {
-        pit.ts = at * MS;
-        assert!(pit.limit(Buy, 1, 100).is_ok());
-        assert!(pit.limit(Buy, 1, 200 + at).is_ok());
-        assert_eq!(pit.limit(Buy, 1, 100), Err(Code::DuplicateOrder));
+    // Two are forgotten with each new order: the first sending outlasts the second's.
+    for at in [201, 202, 203, 100] {
+        assert!(pit.limit(Buy, 1, at).is_ok());
     }
-    pit.ts = 39 * MS;
+    pit.ts = 10 * MS;
+    assert!(pit.limit(Buy, 1, 100).is_ok());
+    pit.ts = 11 * MS;
+    assert!(pit.limit(Buy, 1, 204).is_ok());
     assert_eq!(pit.limit(Buy, 1, 100), Err(Code::DuplicateOrder));
+    pit.ts = 20 * MS - 1;
+    assert_eq!(pit.limit(Buy, 1, 100), Err(Code::DuplicateOrder));
+    pit.ts = 20 * MS;
+    assert!(pit.limit(Buy, 1, 100).is_ok());
+    pit.agrees();
 }
 
 #[test]
@@ -461,4 +468,62 @@ fn the_lowest_limit_of_repeats_counts() {
     assert_eq!(goes(NQ, 2), 2);
     assert_eq!(goes(ES, 1), 1);
     assert_eq!(goes(NQ, 1), 1);
+}
+
+/// What a later decision rests on is in the hash: each of these states would decide differently.
+#[test]
+fn the_hash_covers_what_the_controls_remember() {
+    let order = |instrument, side, strategy, qty| {
+        let mut pit = Pit::with(Limits::OFF);
+        let order = of_strategy(limit(instrument, side, qty, 100), strategy);
+        let id = pit.send(order).expect("no limits");
+        pit.order(id).clone()
+    };
+    let limits = window(10);
+    let fresh = || Controls::new(&settings(Limits::OFF).risk, &Capacity::default(), 2, 2);
+    let hash = |controls: &Controls| {
+        let mut digest = Digest::default();
+        controls.digest(&mut digest);
+        digest.finish()
+    };
+    let after = |orders: &[Order], limits: &Limits| {
+        let mut controls = fresh();
+        orders.iter().for_each(|order| controls.note_order(Ts(5), order, limits));
+        controls
+    };
+    let first = order(ES, Buy, 1, 1);
+    let mut hashes = vec![hash(&fresh()), hash(&after(std::slice::from_ref(&first), &limits))];
+    // Another instrument, direction, strategy or quantity; one order more; a window or none.
+    for other in [order(NQ, Buy, 1, 1), order(ES, Sell, 1, 1), order(ES, Buy, 2, 1)] {
+        hashes.push(hash(&after(&[other], &limits)));
+    }
+    hashes.push(hash(&after(&[order(ES, Buy, 1, 2)], &limits)));
+    hashes.push(hash(&after(&[first.clone(), first.clone()], &limits)));
+    hashes.push(hash(&after(std::slice::from_ref(&first), &Limits::OFF)));
+    // A message that is no order, an order that has left the second, a strategy that was re-armed.
+    let mut controls = fresh();
+    controls.note_request(Ts(5), &first);
+    hashes.push(hash(&controls));
+    let mut controls = after(std::slice::from_ref(&first), &limits);
+    controls.rates.advance(Ts(SECOND + 5));
+    hashes.push(hash(&controls));
+    controls.repeats.clear();
+    hashes.push(hash(&controls));
+    let count = hashes.len();
+    hashes.sort_unstable();
+    hashes.dedup();
+    assert_eq!(hashes.len(), count);
+    // Blind, and not: with as many messages that count.
+    let mut rates = [Rates::new(1, 0), Rates::new(1, 0)];
+    for (rates, more) in rates.iter_mut().zip([0, 1]) {
+        for _ in 0..RATE_MAX + more {
+            rates.note(Ts(0), Sender { instrument: ES, strategy: 0 }, true);
+        }
+    }
+    let [seeing, blind] = rates.map(|rates| {
+        let mut digest = Digest::default();
+        rates.digest(&mut digest);
+        digest.finish()
+    });
+    assert_ne!(seeing, blind);
 }

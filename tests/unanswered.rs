@@ -6,6 +6,8 @@
 mod pit;
 
 use pit::*;
+use trade_engine::broker::Message;
+use trade_engine::code::Code;
 use trade_engine::event::Event;
 use trade_engine::input::{Input, StatusKind};
 use trade_engine::limits::SWEEP_ORDERS_MAX;
@@ -24,12 +26,14 @@ fn said(pit: &mut Pit, at: i64) -> Vec<(ClOrdId, ClOrdId, Ts)> {
     pit.ts = at;
     let mut events = pit.step(Input::Timer {});
     events.extend(pit.settle());
-    let unanswered = events.into_iter().filter_map(|event| match event {
-        Event::Unanswered { order, request, since } => Some((order, request, since)),
-        _ => None,
+    let unanswered = events.into_iter().filter_map(|event| {
+        let Event::Unanswered { order, request, since } = event else { return None };
+        Some((order, request, since))
     });
     unanswered.collect()
 }
+
+type Answer = fn(&mut Pit, ClOrdId);
 
 const NONE: ClOrdId = ClOrdId::NONE;
 
@@ -75,7 +79,7 @@ fn nothing_is_sent_again_and_it_counts_in_full() {
     }
     let count = events.iter().filter(|event| matches!(event, Event::Unanswered { .. })).count();
     assert_eq!(count, 2, "the order and its request: {events:?}");
-    assert_eq!(messages, [trade_engine::broker::Message::Time], "the time and nothing else");
+    assert_eq!(messages, [Message::Time], "the time and nothing else");
     assert_eq!(pit.state().book(ES).expect("a book").exposure, before);
     assert_eq!(before.side(Buy).qty(), Qty(3));
     let now = pit.order(order);
@@ -85,7 +89,7 @@ fn nothing_is_sent_again_and_it_counts_in_full() {
 
 #[test]
 fn any_answer_will_do_and_a_late_one_clears_it() {
-    let answers: [(&str, fn(&mut Pit, ClOrdId)); 8] = [
+    let answers: [(&str, Answer); 8] = [
         ("received", |pit, order| drop(pit.status(order, StatusKind::PendingNew))),
         ("acknowledged", |pit, order| drop(pit.status(order, StatusKind::Accepted))),
         ("rejected", |pit, order| drop(pit.status(order, StatusKind::Rejected))),
@@ -233,4 +237,39 @@ fn what_nobody_ordered_waits_for_no_answer() {
     pit.fill(ClOrdId::new(3, 1), 1, 100);
     assert_eq!(pit.state().orders().len(), 1);
     assert_eq!(said(&mut pit, SECOND), []);
+}
+
+/// A replace carries all of the order's terms, FIX's way. One that asks for a price was sent with the
+/// quantity that the replace before it had asked for: the venue may make that of it although it has
+/// turned the first one down.
+#[test]
+fn an_outstanding_replace_counts_by_all_that_it_was_sent_with() {
+    let mut pit = pit();
+    let order = pit.limit(Buy, 5, 100).expect("an order");
+    let counted = |pit: &Pit| {
+        let side = *pit.state().book(ES).expect("a book").exposure.side(Buy);
+        (side.qty().0, side.priced_value / i128::from(trade_engine::limits::PRICE_SCALE))
+    };
+    assert_eq!(pit.replace(order, Some(10), None), None);
+    let first = ClOrdId::new(0, 2);
+    assert_eq!(pit.replace(order, None, Some(99)), None);
+    let sent = |message: &Message| {
+        let Message::Replace { qty, price, .. } = message else { return None };
+        Some((*qty, *price))
+    };
+    let sent: Vec<_> = pit.messages.iter().filter_map(sent).collect();
+    assert_eq!(sent, [(Qty(10), Some(price(99)))]);
+    assert_eq!(counted(&pit), (10, 1_000));
+    let (kind, request) = (StatusKind::ReplaceRejected, first);
+    pit.step(Input::Status { order, kind, request });
+    assert_eq!(counted(&pit), (10, 1_000), "the second one says ten as well");
+    // A third goes on from what was sent, not from what the order has.
+    assert_eq!(pit.replace(order, Some(10), None), Some(Code::NoChange));
+    assert_eq!(pit.replace(order, Some(9), None), None);
+    let (qty, price, stop_price) = (Some(Qty(10)), Some(price(99)), None);
+    pit.step(Input::Replaced { order, request: ClOrdId::new(0, 3), qty, price, stop_price });
+    assert_eq!(counted(&pit), (10, 990));
+    pit.status(order, StatusKind::ReplaceRejected);
+    assert_eq!(counted(&pit), (10, 990));
+    pit.agrees();
 }

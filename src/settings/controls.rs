@@ -37,7 +37,7 @@ macro_rules! limit_unit {
                 i128::from(self.0) * $scale
             }
             fn from_wide(value: i128) -> Option<Self> {
-                if value % $scale != 0 {
+                if value.checked_rem($scale) != Some(0) {
                     return None;
                 }
                 <$inner>::try_from(value / $scale).ok().map($type)

@@ -137,10 +137,10 @@ impl Pit {
     /// An order as it is; its id is overwritten.
     pub fn send(&mut self, mut order: Input) -> Result<ClOrdId, Code> {
         let new = self.id();
-        match &mut order {
-            Input::Order { id, .. } | Input::Signal { id, .. } => *id = new,
-            other => panic!("no order: {other:?}"),
-        }
+        let (Input::Order { id, .. } | Input::Signal { id, .. }) = &mut order else {
+            panic!("no order: {order:?}")
+        };
+        *id = new;
         self.step(order);
         self.outcome(new)
     }
@@ -242,9 +242,9 @@ pub fn price(at: i64) -> Price {
 }
 
 pub fn refusal(events: &[Event]) -> Option<Code> {
-    events.iter().find_map(|event| match event {
-        Event::Refused { code, .. } => Some(*code),
-        _ => None,
+    events.iter().find_map(|event| {
+        let Event::Refused { code, .. } = event else { return None };
+        Some(*code)
     })
 }
 
