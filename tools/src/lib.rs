@@ -5,6 +5,7 @@ pub mod check_config;
 pub mod feed;
 pub mod limits;
 pub mod names;
+pub mod parts;
 pub mod replay;
 pub mod rows;
 pub mod run;

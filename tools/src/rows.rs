@@ -3,6 +3,7 @@
 
 use crate::limits;
 use crate::names::Names;
+use crate::parts::AccountParts;
 use crate::text::direction;
 use crate::watch::Watch;
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use trade_engine::engine::State;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::order::{Flags, Order, RequestKind};
 use trade_engine::risk::InstrumentBook;
-use trade_engine::settings::Settings;
 use trade_engine::units::{Money, Price, Qty};
 
 /// The symbol of an instrument; `None` for one that is not in the table.
@@ -66,18 +66,6 @@ pub fn order(state: &State, names: &Names, order: &Order) -> Value {
         "pending_replace": order.requests.count(RequestKind::Replace),
         "reason": names.reason(order),
     })
-}
-
-/// The currencies that money is counted in, by their numbers: the account's, then those of the
-/// instruments in the order of the table.
-pub fn currencies(settings: &Settings) -> Vec<&str> {
-    let mut currencies = vec![settings.account.currency.as_str()];
-    for instrument in &settings.instruments {
-        if !currencies.contains(&instrument.currency.as_str()) {
-            currencies.push(&instrument.currency);
-        }
-    }
-    currencies
 }
 
 /// What an instrument's money is in, where that is not the account's currency; else nothing.
@@ -148,6 +136,7 @@ pub fn state(state: &State, names: &Names, watch: &Watch) -> Value {
         "orders": orders,
         "positions": positions,
         "account": account(state, names),
+        "parts": AccountParts::of(state).json(),
         "halted_instruments": watch.halted_json(state),
         "limits": limits::json(state.risk_view().settings, state.settings()),
         "limits_changed": watch.changes_json(),

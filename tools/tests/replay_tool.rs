@@ -380,6 +380,76 @@ fn state_figures_by_hand() {
     );
 }
 
+/// The account by strategy and by currency, before and after the rate comes.
+#[test]
+fn the_account_in_its_parts() {
+    let mut settings = settings();
+    settings.strategies = vec!["s".to_owned()];
+    settings.instruments[1].currency = "EUR".to_owned();
+    let mut script = Script::new(settings);
+    let held = Input::Opening { instrument: BTC, qty: Qty(1_000), avg_px: px("40000") };
+    script.take(held);
+    script.mark(ES, "4500");
+    // 0.1 coins, 1000 more each.
+    script.mark(BTC, "41000");
+    let before = script.live.last().unwrap().0.to_string();
+    script.take(Input::Rate { currency: 1, price: px("1.1"), inverse: false });
+    let id = script.id("A");
+    script.take(Input::Order {
+        id,
+        instrument: ES,
+        side: Side::Buy,
+        ord_type: OrdType::Market,
+        tif: Tif::Day,
+        strategy: 1,
+        flags: Flags::default(),
+        qty: Qty(1),
+        price: None,
+        stop_price: None,
+        expire_at: None,
+        defect: None,
+    });
+    script.fill(id, "X1", 1, "4500");
+    script.mark(ES, "4510");
+    let log = script.stop();
+    let at = |seq: &str| json(&["state", path(&log), "--at-seq", seq, "--json"])["parts"].clone();
+    let currency = |name: &str, rate: Option<&str>, [realized, unrealized, paid]: [&str; 3]| {
+        serde_json::json!({
+            "currency": name, "rate": rate, "inverse": false, "realized_pnl": realized,
+            "unrealized_pnl": unrealized, "commission": paid,
+        })
+    };
+    let euros = ["0", "100", "0"];
+    assert_eq!(
+        at(&before),
+        serde_json::json!({
+            "strategies": [{"strategy": "s", "pnl": "0"}, {"strategy": null, "pnl": "0"}],
+            "currencies": [currency("USD", Some("1"), ["0", "0", "0"]), currency("EUR", None, euros)],
+            "without_rate": ["EUR"],
+        })
+    );
+    // 10 x 50 less 2.05; 100 x 1.1 is nobody's.
+    assert_eq!(
+        json(&["state", path(&log), "--json"])["parts"],
+        serde_json::json!({
+            "strategies": [{"strategy": "s", "pnl": "497.95"}, {"strategy": null, "pnl": "110"}],
+            "currencies": [
+                currency("USD", Some("1"), ["-2.05", "500", "2.05"]),
+                currency("EUR", Some("1.1"), euros),
+            ],
+            "without_rate": [],
+        })
+    );
+    let said = ["NO RATE for EUR", "MISSING"];
+    check_output(&["state", path(&log), "--at-seq", &before], &said);
+    let said = check_output(&["state", path(&log)], &["P&L by strategy", "497.95", "110.00"]);
+    assert!(!said.contains("NO RATE"), "{said}");
+    let summary = Summary::read(&log.dir).unwrap().to_json();
+    assert_eq!(summary["parts"]["strategies"][0]["pnl"], "497.95");
+    let rate = check_output(&["events", path(&log), "--inputs"], &["rate", "currency=EUR"]);
+    assert!(rate.contains("price=1.1"), "{rate}");
+}
+
 #[test]
 fn state_at_a_time_and_while_halted() {
     let log = story().stop();

@@ -157,7 +157,7 @@ impl Line<'_> {
                 state.filter(|_| event.is_some()).map_or(Value::Null, |state| state.name().into())
             }
             ("currency", Body::Input(Input::Rate { currency, .. }, _)) => {
-                let known = self.state.map(|state| rows::currencies(state.settings()));
+                let known = self.state.map(|state| state.settings().currencies());
                 let name = known.and_then(|known| known.get(usize::from(*currency)).copied());
                 name.map_or_else(|| value.into(), Value::from)
             }

@@ -3,6 +3,7 @@
 use super::{StateArgs, complain};
 use crate::limits;
 use crate::names::Names;
+use crate::parts::AccountParts;
 use crate::rows;
 use crate::text::{Align, Table, clean, direction, money, price, time, write_json};
 use crate::walk::{LogError, Walk};
@@ -89,6 +90,7 @@ fn say_how_it_ends(walk: &mut Walk) -> Result<(), LogError> {
 fn print(state: &State, names: &Names, watch: &Watch, out: &mut impl Write) -> io::Result<()> {
     writeln!(out, "State at record {}, {}", state.seq(), time(state.ts()))?;
     account(state, names, out)?;
+    AccountParts::of(state).print(out)?;
     halted(state, watch, out)?;
     positions(state, out)?;
     let sorted = rows::sorted_orders(state);

@@ -4,7 +4,6 @@
 use super::drive::Drive;
 use super::json::Decimal;
 use super::steps::{Action, Order, Report, Signal, Step, Trade};
-use crate::rows;
 use trade_engine::code::Code;
 use trade_engine::engine::Seen;
 use trade_engine::input::{ExecKey, Input, SignalSide};
@@ -112,7 +111,7 @@ impl Drive {
     /// A price as a conversion mark, if its symbol is a pair of the account's currency and another
     /// one that an instrument is quoted in: `EURUSD`, `EUR/USD` or `EUR.USD`, either way round.
     fn rate(&self, symbol: &str, price: Price) -> Option<Input> {
-        let currencies = rows::currencies(self.state().settings());
+        let currencies = self.state().settings().currencies();
         let (own, others) = currencies.split_first()?;
         let is_pair = |base: &str, quote: &str| {
             let rest = symbol.strip_prefix(base).and_then(|rest| rest.strip_suffix(quote));

@@ -3,6 +3,7 @@
 use super::{AccountSummary, Halt, LogInfo, PositionSummary, Summary, Unanswered};
 use crate::limits::{self, Change};
 use crate::names::Names;
+use crate::parts::AccountParts;
 use crate::rows;
 use crate::text::direction;
 use crate::trade::{Fate, Trade};
@@ -179,6 +180,7 @@ impl Fold {
         Summary {
             log,
             account: account(state, names, &self.trades),
+            parts: AccountParts::of(state),
             positions: positions(state, &self.trades),
             orders: orders.into_iter().collect(),
             unassigned: self.unassigned,

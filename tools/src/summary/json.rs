@@ -33,6 +33,7 @@ pub(super) fn to_json(summary: &Summary) -> Value {
             "halted": account.halted.is_some(),
             "halt_reason": account.halted,
         },
+        "parts": summary.parts.json(),
         "positions": summary.positions.iter().map(position).collect::<Vec<_>>(),
         "orders": counts(summary.orders.iter().map(|(state, count)| (state.name(), *count))),
         "unassigned": summary.unassigned,

@@ -6,6 +6,7 @@ mod json;
 mod print;
 
 use crate::limits::Change;
+use crate::parts::AccountParts;
 use crate::trade::Trade;
 use crate::walk::LogError;
 use serde_json::Value;
@@ -28,6 +29,8 @@ pub struct Summary {
     pub log: LogInfo,
     /// Money.
     pub account: AccountSummary,
+    /// The same by strategy and by currency.
+    pub parts: AccountParts,
     /// One for each instrument, in the order of the configuration.
     pub positions: Vec<PositionSummary>,
     /// Orders by the state that they are in or were retired in; states without an order left out.

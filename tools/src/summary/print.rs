@@ -12,6 +12,7 @@ use Align::{Left, Right};
 
 pub(super) fn print(summary: &Summary, out: &mut impl Write, last_trades: usize) -> io::Result<()> {
     account(&summary.account, out)?;
+    summary.parts.print(out)?;
     positions(summary, out)?;
     orders(summary, out)?;
     let rejects = summary.rejects.iter().map(|(reason, count)| (reason.as_str(), *count));
