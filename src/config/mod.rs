@@ -63,8 +63,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a configuration. `file` is its name in errors; a `contracts = "FILE.toml"` in it is
-    /// relative to `base_dir`.
+    /// Reads a configuration. `file` is its name in errors; a `contracts = "FILE.toml"` and a
+    /// `halt_file = "FILE"` in it are relative to `base_dir`.
     ///
     /// # Errors
     /// The first thing wrong: no TOML, keys that are unknown, missing, of the wrong type or out of
@@ -88,7 +88,7 @@ impl Config {
         let (capacity, event_ring_slots) = sections::capacity(&table).map_err(locate)?;
         let broker = sections::broker(&table, account.initial_capital).map_err(locate)?;
         let strategy = sections::strategy(&table).map_err(locate)?;
-        let runtime = sections::runtime(&table, event_ring_slots).map_err(locate)?;
+        let runtime = sections::runtime(&table, event_ring_slots, base_dir).map_err(locate)?;
         let log = sections::log(&table).map_err(locate)?;
         let feed = sections::feed(&table).map_err(locate)?;
         let (contracts, contract_places) = contracts(&root, &places, base_dir)?;

@@ -6,13 +6,10 @@ use crate::broker::Message;
 use crate::code::Code;
 use crate::event::Event;
 use crate::instrument::InstrumentId;
-use crate::limits::SWEEP_ORDERS_MAX;
+use crate::limits::{SWEEP_ORDERS_MAX, SWEEP_SLOTS_MAX};
 use crate::order::{Cell, ClOrdId, Order, OrderBook, OrderEvent, RequestKind};
 use crate::position::Position;
 use crate::units::{Price, Qty};
-
-/// Slots that one turn of a sweep looks at: empty ones cost little, but not nothing.
-const SWEEP_SLOTS_MAX: usize = 1_024;
 
 /// A position that was held before the first order.
 pub(super) fn opening(
