@@ -121,19 +121,22 @@ impl BrokerLoop {
         Self { broker, orders, inbound, aside, reports, release, shared, clock, latencies, seen_at }
     }
 
-    /// Pushes what has been reported, as far as there is room. Returns whether all of it went.
-    fn push_reports(&mut self) -> bool {
+    /// Pushes what has been reported, as far as there is room. Returns whether any of it went, and
+    /// whether all of it did.
+    fn push_reports(&mut self) -> (bool, bool) {
+        let mut any = false;
         while let Some((ts, input)) = self.reports.front().copied() {
             let (sent, message) = (self.clock.ticks(), ToEngine::Input(input));
             if self.inbound.push(Inbound { ts, sent, message }).is_err()
                 && !self.inbound.is_abandoned()
             {
-                return false;
+                return (any, false);
             }
             // Where nobody takes reports any more, they must not hold up what is still to leave.
             self.reports.pop();
+            any = true;
         }
-        true
+        (any, true)
     }
 
     /// Whether the log has a message's record, by the policy.
@@ -256,14 +259,14 @@ impl Agent for BrokerLoop {
         let mut worked = false;
         self.broker.poll(&mut self.reports);
         for _ in 0..MESSAGES_PER_TURN_MAX {
-            worked |= !self.reports.is_empty();
-            let room = self.push_reports();
+            let (any, room) = self.push_reports();
+            worked |= any;
             if !self.take(room) {
                 break;
             }
             worked = true;
         }
-        self.push_reports();
+        worked |= self.push_reports().0;
         let empty = self.orders.is_empty() && self.aside.messages.is_empty();
         let gone = abandoned && (empty || self.shared.journal_failed());
         match (gone, worked) {
