@@ -252,9 +252,11 @@ impl GatewayLoop {
     }
 
     fn push_inputs(&mut self) -> Option<Phase> {
-        if !self.is_due() {
+        // Read once: a tick that was not due then is not overtaken by a timer of then.
+        let now = self.clock.ticks();
+        if !self.is_due(now) {
             // A person who stops a slow feed does not wait for its next tick.
-            return if self.shared.is_stopping() { self.next_tick() } else { self.pass_time() };
+            return if self.shared.is_stopping() { self.next_tick() } else { self.pass_time(now) };
         }
         let ts = self.tick.ts;
         self.outgoing.extend(self.tick.inputs.iter().map(|input| (ts, ToEngine::Input(*input))));
@@ -266,9 +268,8 @@ impl GatewayLoop {
     }
 
     /// In real time a tick waits for its moment.
-    fn is_due(&mut self) -> bool {
+    fn is_due(&mut self, now: u64) -> bool {
         let Pace::Realtime(factor) = self.plan.pace else { return true };
-        let now = self.clock.ticks();
         let (first, begun) = *self.origin.get_or_insert((self.tick.ts, now));
         let played = u64::try_from(self.tick.ts.0 - first.0).unwrap_or(0);
         self.clock.nanos(begun, now) >= played / u64::from(factor.max(1))
@@ -277,18 +278,17 @@ impl GatewayLoop {
     /// Tells the engine the time while nothing happens: it knows no other clock, and would not see
     /// that an answer is overdue. Only real time passes by itself: in any other pace two runs could
     /// not be alike.
-    fn pass_time(&mut self) -> Option<Phase> {
+    fn pass_time(&mut self, now: u64) -> Option<Phase> {
         let interval = self.timer_interval_ms?.saturating_mul(1_000_000);
         let (Pace::Realtime(factor), Some((first, begun))) = (self.plan.pace, self.origin) else {
             return None;
         };
-        let now = self.clock.ticks();
         if self.clock.nanos(self.moved_at, now) < interval {
             return None;
         }
         let played = self.clock.nanos(begun, now).saturating_mul(u64::from(factor));
         let played = i64::try_from(played).unwrap_or(i64::MAX);
-        // Never past the tick that is still to come.
+        // Rounding must not carry it past the tick that is still to come.
         let ts = Ts(first.0.saturating_add(played)).min(self.tick.ts);
         self.outgoing.push_back((ts, ToEngine::Input(Input::Timer {})));
         Some(Phase::Inputs)
