@@ -14,7 +14,10 @@ use trade_engine::event::{Body, Event, Record};
 use trade_engine::input::{ExecKey, Input, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, LogReader};
-use trade_engine::limits::{EVENT_RING_SLOTS, ORDERS_MAX, REASON_BYTES_MAX, event_ring_slots_min};
+use trade_engine::limits::{
+    CHECKPOINT_INTERVAL_SLOTS_MIN, EVENT_RING_SLOTS, ORDERS_MAX, REASON_BYTES_MAX,
+    event_ring_slots_min,
+};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Order, OrderState, RequestKind, Tif};
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::runtime::{
@@ -45,6 +48,11 @@ impl Broker for Venue {
     fn on_message(&mut self, ts: Ts, message: &Message, reports: &mut Reports) {
         self.told.lock().expect("no panic").push(*message);
         match *message {
+            Message::Mark { .. }
+            | Message::Bar { .. }
+            | Message::Replace { .. }
+            | Message::DayRoll
+            | Message::Time => {}
             Message::New(new) => {
                 let (order, side) = (new.order, new.side);
                 reports.status(ts, order, StatusKind::Accepted, ClOrdId::NONE);
@@ -71,16 +79,17 @@ impl Broker for Venue {
             Message::Cancel { order, request, .. } => {
                 reports.status(ts, order, StatusKind::Cancelled, request);
             }
-            _ => {}
         }
     }
 }
 
 fn settings(orders: usize) -> Settings {
     let instrument = Instrument::plain("ES", Price::ONE, Price::ONE.0, Price::ONE.0);
-    // A checkpoint as often as can be: the most records that a kill can need.
-    let checkpoint_interval_slots = trade_engine::limits::CHECKPOINT_INTERVAL_SLOTS_MIN;
-    let capacity = Capacity { orders, executions: 4_096, checkpoint_interval_slots };
+    let mut capacity = Capacity { orders, executions: 4_096, ..Capacity::default() };
+    if orders <= 1_000 {
+        // As often as can be: the most records that a kill can need. Each hashes all orders.
+        capacity.checkpoint_interval_slots = CHECKPOINT_INTERVAL_SLOTS_MIN;
+    }
     Settings { capacity, ..Settings::new(Money::ZERO, vec![instrument]) }
 }
 
@@ -206,18 +215,16 @@ impl Stage {
 
     /// Orders that the venue was given.
     fn sent(&self) -> Vec<ClOrdId> {
-        let new = |message: Message| match message {
-            Message::New(new) => Some(new.order),
-            _ => None,
+        let new = |message: Message| {
+            if let Message::New(new) = message { Some(new.order) } else { None }
         };
         self.told().into_iter().filter_map(new).collect()
     }
 
     /// Orders that the venue was asked to cancel.
     fn cancelled(&self) -> Vec<ClOrdId> {
-        let cancel = |message: Message| match message {
-            Message::Cancel { order, .. } => Some(order),
-            _ => None,
+        let cancel = |message: Message| {
+            if let Message::Cancel { order, .. } = message { Some(order) } else { None }
         };
         self.told().into_iter().filter_map(cancel).collect()
     }
@@ -249,7 +256,7 @@ fn story(bodies: &[Body]) -> Vec<String> {
         Body::Input(Input::Halt { .. }, _)
         | Body::Input(Input::Resume {}, _)
         | Body::Event(Event::Halted { .. } | Event::Resumed {}) => Some(body.name().to_owned()),
-        _ => None,
+        Body::Opening(_) | Body::Input(..) | Body::Event(_) => None,
     });
     told.collect()
 }
@@ -518,6 +525,56 @@ fn a_second_kill_waits_for_room_and_nothing_leaves_meanwhile() {
     assert!(!stage.control.shared().kill_waits());
     assert_eq!(stage.halted(), Some(Code::Operator));
     assert!(ids.iter().all(|id| stage.find(*id).state == OrderState::Cancelled));
+}
+
+/// The broker's thread has been stuck for as long as the engine took anything in: the ring to it has
+/// room for every cancel all the same.
+#[test]
+fn one_turn_cancels_everything_with_the_broker_stuck() {
+    let orders = 2 * RING;
+    let mut stage = Stage::new(orders);
+    let ids: Vec<ClOrdId> = (0..orders).map(|_| stage.buy()).collect();
+    stage.settle();
+    (0..2 * RING).for_each(|_| stage.mark());
+    while stage.hot_loop.do_work() == Turn::Worked {
+        stage.journal();
+    }
+    assert!(stage.inputs.slots() < 65_536, "intake never stopped");
+    stage.control.kill("the line is dead");
+    assert_eq!(stage.hot_loop.do_work(), Turn::Worked);
+    assert!(ids.iter().all(|id| stage.asked_to_cancel(*id)));
+    stage.settle();
+    assert_eq!(stage.cancelled(), ids);
+}
+
+/// A resume that had no room stands behind a kill that needed none, though it was given before: it
+/// is void.
+#[test]
+fn a_resume_that_a_kill_has_overtaken_is_void() {
+    let mut stage = Stage::new(8);
+    stage.control.halt("first").expect("room");
+    stage.hot_loop.do_work();
+    // The journal is stuck. Commands are taken for as long as a kill has room beside them.
+    (0..EVENT_RING_SLOTS).for_each(|_| stage.mark());
+    while stage.hot_loop.do_work() == Turn::Worked {
+        while stage.broker_loop.do_work() == Turn::Worked {}
+    }
+    loop {
+        stage.control.halt("again").expect("room");
+        if stage.hot_loop.do_work() == Turn::Idle {
+            break;
+        }
+    }
+    stage.control.resume("too late").expect("room");
+    stage.control.kill("stop");
+    assert_eq!(stage.hot_loop.do_work(), Turn::Worked);
+    assert!(!stage.control.shared().kill_waits(), "it had room");
+    stage.settle();
+    assert_eq!(stage.halted(), Some(Code::Operator));
+    let story = story(&stage.bodies());
+    assert!(
+        story.iter().any(|told| told == "too late") && !story.iter().any(|told| told == "resume")
+    );
 }
 
 /// A signal handler has no words and no ring; what it asks for takes its place among the commands.
