@@ -17,6 +17,7 @@ pub use parts::{
 };
 
 use crate::contracts::{ContractSpec, Contracts, STANDARD_CONTRACTS};
+use crate::limits;
 use crate::settings::{AccountSettings, Capacity, ExposureBasis, RiskSettings, Settings, Sizing};
 use crate::strategy::StrategySettings;
 use crate::units::Ts;
@@ -162,6 +163,7 @@ impl Config {
             check.map_err(|fault| self.contract_places.locate(fault))?;
         }
         self.check_release().map_err(|fault| self.places.locate(fault))?;
+        self.check_ring().map_err(|fault| self.places.locate(fault))?;
         let instruments = all.into_iter().filter(|one| is_traded(&one.symbol)).collect();
         Ok(Settings {
             account: AccountSettings {
@@ -223,6 +225,20 @@ impl Config {
         let problem = "\"synced\", but log.sync = \"never\": no order would ever leave; expected \
                        \"interval\" or \"every_batch\" there";
         Err(fault("runtime.release", problem))
+    }
+
+    /// A kill must find room for a cancel of every order.
+    fn check_ring(&self) -> Result<(), Fault> {
+        let (slots, orders) = (self.runtime.event_ring_slots, self.capacity.orders);
+        let least = limits::event_ring_slots_min(orders);
+        if slots >= least {
+            return Ok(());
+        }
+        let problem = format!(
+            "{slots}; expected at least {least}: a kill must find room for a cancel of each of \
+             capacity.orders = {orders}"
+        );
+        Err(fault("capacity.event_ring_slots", problem))
     }
 }
 
