@@ -95,7 +95,7 @@ impl Shared {
     }
 
     /// How many kills were asked for.
-    pub(super) fn kills_asked(&self) -> u64 {
+    pub fn kills_asked(&self) -> u64 {
         // SYNC POINT kill: pairs with the Release in `kill`.
         self.0.kills_asked.load(Ordering::Acquire)
     }
