@@ -261,9 +261,9 @@ fn story(bodies: &[Body]) -> Vec<String> {
     told.collect()
 }
 
-/// In the turn that sees the kill: halted, and a cancel of everything that works lies in the ring to
-/// the broker. For as many orders as there can be, in rings that are just large enough, with a journal
-/// that has been stuck for as long as the engine took anything in.
+/// In the turn that sees the kill: halted, and a cancel of everything that works lies in the ring
+/// to the broker. For as many orders as there can be, in rings that are just large enough, with a
+/// journal that has been stuck for as long as the engine took anything in.
 #[test]
 fn one_turn_cancels_everything_with_the_journal_stuck() {
     for orders in [1, 31, 32, 33, 1_000] {
@@ -355,8 +355,8 @@ fn a_kill_overtakes_every_signal_that_waits() {
     assert_eq!(story(&stage.bodies()), ["stop it", "halt", "halted"]);
 }
 
-/// The broker's thread hangs in a call. What lies before it in its ring does not leave when it comes
-/// back, what works is cancelled.
+/// The broker's thread hangs in a call. What lies before it in its ring does not leave when it
+/// comes back, what works is cancelled.
 #[test]
 fn a_broker_that_was_stuck_sends_nothing_new() {
     let mut stage = Stage::new(64);
@@ -527,8 +527,8 @@ fn a_second_kill_waits_for_room_and_nothing_leaves_meanwhile() {
     assert!(ids.iter().all(|id| stage.find(*id).state == OrderState::Cancelled));
 }
 
-/// The broker's thread has been stuck for as long as the engine took anything in: the ring to it has
-/// room for every cancel all the same.
+/// The broker's thread has been stuck for as long as the engine took anything in: the ring to it
+/// has room for every cancel all the same.
 #[test]
 fn one_turn_cancels_everything_with_the_broker_stuck() {
     let orders = 2 * RING;

@@ -1,5 +1,6 @@
-//! The time of an idle engine: a gateway that plays in real time tells it, and no other does. Single
-//! stepped; the machine's clock runs, and nothing is asserted that a slow machine could break.
+//! The time of an idle engine: a gateway that plays in real time tells it, and no other does.
+//! Single stepped; the machine's clock runs, and nothing is asserted that a slow machine could
+//! break.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -1,9 +1,9 @@
 //! The broker's duty cycle: lets messages leave once the log has them, brings reports back.
 //!
 //! It is the last gate of the kill switch. From the moment of a kill a new order comes back as not
-//! sent, whether or not the engine turns; an order that can only shrink its position passes as ever.
-//! Cancels then wait for nothing: they only take risk away, and a journal that is stuck must not
-//! keep them. What does have to wait for the log steps aside for them.
+//! sent, whether or not the engine turns; an order that can only shrink its position passes as
+//! ever. Cancels then wait for nothing: they only take risk away, and a journal that is stuck must
+//! not keep them. What does have to wait for the log steps aside for them.
 
 use super::agent::{Agent, Findings, Turn};
 use super::clock::Clock;
@@ -37,9 +37,9 @@ pub struct BrokerLoop {
     seen_at: Option<u64>,
 }
 
-/// Messages that had to wait while the gate was closed, for the log or for room for reports, in their
-/// order, with when they were first seen. At most as many as the ring from the engine holds: what
-/// lay before a kill's cancels there has room here.
+/// Messages that had to wait while the gate was closed, for the log or for room for reports, in
+/// their order, with when they were first seen. At most as many as the ring from the engine holds:
+/// what lay before a kill's cancels there has room here.
 #[derive(Debug, Default)]
 struct Aside {
     messages: VecDeque<(ToBroker, Option<u64>)>,

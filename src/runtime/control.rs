@@ -1,8 +1,8 @@
 //! Commands from outside: the kill switch, and whatever an operator may want of a running engine.
 //!
 //! They have a ring of their own, which the engine looks at first in every turn, so that neither a
-//! flood of signals nor a strategy that is stuck can keep them from being heard. A kill is a word in
-//! memory besides: it closes the gate for new orders even while the engine itself does not turn.
+//! flood of signals nor a strategy that is stuck can keep them from being heard. A kill is a word
+//! in memory besides: it closes the gate for new orders even while the engine itself does not turn.
 
 use super::shared::Shared;
 use super::wire::Command;

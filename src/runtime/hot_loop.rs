@@ -171,8 +171,8 @@ impl HotLoop {
         self.engine
     }
 
-    /// One turn: commands first of all; then execution reports, since a signal must see the position
-    /// that they made.
+    /// One turn: commands first of all; then execution reports, since a signal must see the
+    /// position that they made.
     pub fn do_work(&mut self) -> Turn {
         if self.done || self.shared.journal_failed() {
             return Turn::Done;
@@ -258,6 +258,7 @@ impl HotLoop {
             return false;
         }
         self.kept.touched = true;
+        let begin = self.engine.state().seq();
         let was_halted = self.halted.is_some();
         self.command(&Input::Halt { cancel_working: true });
         if was_halted {
@@ -267,6 +268,8 @@ impl HotLoop {
         while self.engine.state().sweeps().cancel.is_some() {
             self.go_on();
         }
+        let took = self.engine.state().seq() - begin;
+        assert!(took <= slots as u64, "limits.rs says what a kill takes");
         self.kills_taken = asked;
         self.shared.set_kills_taken(asked);
         true
@@ -304,9 +307,10 @@ impl HotLoop {
         records && orders
     }
 
-    /// Most messages that an input may send, with what is kept for a kill where it may send any. What a venue says of its orders sends none, and so is
-    /// taken however full the ring to the broker is: a broker that waits to be rid of its reports
-    /// takes no orders, and an engine that waited for it would wait for ever.
+    /// Most messages that an input may send, with what is kept for a kill where it may send any.
+    /// What a venue says of its orders sends none, and so is taken however full the ring to the
+    /// broker is: a broker that waits to be rid of its reports takes no orders, and an engine that
+    /// waited for it would wait for ever.
     fn messages_max(&self, message: &ToEngine) -> usize {
         let kept = self.kept.messages;
         let forwarded = self.engine.state().settings().forward_market_data;

@@ -119,8 +119,8 @@ impl Shared {
         self.kill_waits() || self.halt().is_some()
     }
 
-    /// Whether what was decided by record `seq` has been overtaken by a halt, even one that is over,
-    /// or by a kill that is still to be taken.
+    /// Whether what was decided by record `seq` has been overtaken by a halt, even one that is
+    /// over, or by a kill that is still to be taken.
     pub fn is_overtaken(&self, seq: u64) -> bool {
         // For the order of the two, see `is_closed`.
         self.kill_waits() || seq <= self.halt_word() >> CODE_BITS

@@ -1,5 +1,5 @@
-//! The kill switch of the binary `trade-engine`: by file, by signal, by socket and by a rule, and how
-//! it stays and is ended. What is waited for is looked for until it is there.
+//! The kill switch of the binary `trade-engine`: by file, by signal, by socket and by a rule, and
+//! how it stays and is ended. What is waited for is looked for until it is there.
 #![cfg(unix)]
 
 #[path = "common/place.rs"]
@@ -233,7 +233,7 @@ fn a_socket_commands_a_run() {
     assert!(ask(&["status"]).starts_with("ok: trading; "));
     assert!(refused(&control(&socket, &["resume", "what?"])).contains("not halted"));
     assert!(ask(&["halt", "hold", "on"]).starts_with("ok: halted (OPERATOR) since record "));
-    assert!(ends_with(&log, &["hold on", "halt", "halted"]));
+    until(&mut child, "logged", || ends_with(&log, &["hold on", "halt", "halted"]));
     assert!(refused(&control(&socket, &["resume"])).contains("needs a reason"));
     assert!(ask(&["resume", "go on"]).starts_with("ok: trading; "));
     until(&mut child, "resumed", || ends_with(&log, &["go on", "resume", "resumed"]));
@@ -265,7 +265,7 @@ fn a_socket_and_a_halt_file_agree() {
     });
     good(&control(&socket, &["resume", "by socket, too"]));
     until(&mut child, "released", || !file.exists());
-    assert!(ends_with(&log, &["by socket, too", "resume", "resumed"]));
+    until(&mut child, "logged", || ends_with(&log, &["by socket, too", "resume", "resumed"]));
     good(&switch("halt", &file, "by file"));
     until(&mut child, "halted", || ends_with(&log, &["by file", "halt", "halted"]));
     end(child, &log);

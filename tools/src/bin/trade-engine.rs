@@ -48,8 +48,8 @@ enum Command {
         #[arg(long, value_name = "TEXT")]
         reason: String,
     },
-    /// Sends a command to a run's control socket: `halt REASON`, `halt! REASON` (asks to cancel what
-    /// works, too), `resume REASON`, `status`.
+    /// Sends a command to a run's control socket: `halt REASON`, `halt! REASON` (asks to cancel
+    /// what works, too), `resume REASON`, `status`.
     Control {
         /// The socket.
         #[arg(value_name = "PATH")]

@@ -1,5 +1,5 @@
-//! Whoever commands a run, by whichever way: signal, file or socket. Remembers the words of the last
-//! halt, so that the halt file says them.
+//! Whoever commands a run, by whichever way: signal, file or socket. Remembers the words of the
+//! last halt, so that the halt file says them.
 
 use std::sync::{Mutex, PoisonError};
 use trade_engine::code::Code;
@@ -25,8 +25,9 @@ impl Desk {
 
     /// The kill switch: [`Control::kill`].
     pub fn kill(&self, words: &str) {
-        self.control.kill(words);
+        // First, so that whoever sees the halt finds its words; it is a moment.
         self.note(words);
+        self.control.kill(words);
     }
 
     /// Halts, and leaves what works alone: [`Control::halt`].
@@ -34,7 +35,8 @@ impl Desk {
     /// # Errors
     /// Those of the control ring.
     pub fn halt(&self, words: &str) -> Result<(), ControlError> {
-        self.control.halt(words).inspect(|()| self.note(words))
+        self.note(words);
+        self.control.halt(words)
     }
 
     /// Trades again: [`Control::resume`].

@@ -245,7 +245,7 @@ mod tests {
         file.release("all is well").unwrap();
         assert_eq!((file.look(), file.released().as_deref()), (None, Some("all is well")));
         let kept = fs::read_to_string(dir.path().join("HALT.resumed")).unwrap();
-        assert_eq!(kept, "all is well\nhalted: first\\\\nof two\n");
+        assert_eq!(kept, "all is well\nhalted: first\\nof two\n");
         // The next halt is not ended by the last one's end.
         file.set("again").unwrap();
         fs::remove_file(file.path()).unwrap();

@@ -84,7 +84,8 @@ impl ControlSocket {
     }
 }
 
-/// Serves a connection on a thread of its own: one that dawdles must not keep the next from halting.
+/// Serves a connection on a thread of its own: one that dawdles must not keep the next from
+/// halting.
 fn serve_one(mut stream: UnixStream, desk: &Arc<Desk>, open: &Arc<AtomicUsize>) {
     if open.fetch_add(1, Ordering::Relaxed) >= CONNECTIONS_MAX {
         open.fetch_sub(1, Ordering::Relaxed);
