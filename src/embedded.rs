@@ -7,6 +7,7 @@ use crate::codec::Slot;
 use crate::config::canonical;
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::event::{Body, Event, Record};
+pub use crate::input::text_inputs;
 use crate::input::{Input, Subject};
 use crate::instrument::InstrumentId;
 use crate::journal::{Journal, JournalError};
@@ -238,15 +239,4 @@ impl<B: Broker> TradeEngine<B> {
         }
         Ok(self.journal)
     }
-}
-
-/// A text as inputs: long ones come in parts.
-pub fn text_inputs(subject: Subject, id: ClOrdId, text: &str) -> impl Iterator<Item = Input> {
-    let mut rest = Some(text);
-    std::iter::from_fn(move || {
-        let (text, behind) = crate::codec::Chars::split(rest?);
-        let more = !behind.is_empty();
-        rest = more.then_some(behind);
-        Some(Input::Text { subject, more, id, text })
-    })
 }

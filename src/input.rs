@@ -442,3 +442,14 @@ impl Input {
         self
     }
 }
+
+/// A text as inputs: long ones come in parts.
+pub fn text_inputs(subject: Subject, id: ClOrdId, text: &str) -> impl Iterator<Item = Input> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let (text, behind) = Chars::split(rest?);
+        let more = !behind.is_empty();
+        rest = more.then_some(behind);
+        Some(Input::Text { subject, more, id, text })
+    })
+}

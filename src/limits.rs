@@ -63,15 +63,46 @@ pub const SLOT_SIZE: usize = 64;
 pub const SLOTS_PER_RECORD_MAX: usize = 8;
 /// Orders that one turn of a sweep (cancel all, retire at the day roll) handles: bounded work.
 pub const SWEEP_ORDERS_MAX: usize = 32;
+/// Places of the order table that one turn of a sweep looks at: empty ones cost little, but not
+/// nothing.
+pub const SWEEP_SLOTS_MAX: usize = 1_024;
 /// Slots that one input may cause, its own included. A hot loop takes an input only if so many fit.
 pub const SLOTS_PER_INPUT_MAX: usize = 256;
+/// Records that the words of an operator's command may take.
+pub const REASON_PARTS_MAX: usize = 4;
+/// Bytes of such words; longer ones are cut. A record holds 62, or 59 where a character of four
+/// would not fit.
+pub const REASON_BYTES_MAX: usize = 59 * REASON_PARTS_MAX;
+/// Slots of the event ring that signals may not use: kept for execution reports.
+pub const REPORT_RESERVE_SLOTS: usize = 1_024;
 /// Slots of the event ring between the engine and the journal thread.
-pub const EVENT_RING_SLOTS: usize = 16_384;
+pub const EVENT_RING_SLOTS: usize = 32_768;
 /// Smallest event ring that can be configured: a few inputs' worth, so that intake need not stop
-/// after each.
+/// after each. How many orders are held at once may ask for more: see [`event_ring_slots_min`].
 pub const EVENT_RING_SLOTS_MIN: usize = 8 * SLOTS_PER_INPUT_MAX;
 /// Largest event ring that can be configured: 64 MiB.
 pub const EVENT_RING_SLOTS_MAX: usize = 1 << 20;
+
+/// Slots of the event ring that the words of a kill take: two a record, and a checkpoint that may
+/// fall behind each.
+pub const KILL_WORDS_SLOTS: usize = 3 * REASON_PARTS_MAX;
+
+/// Slots of the event ring that a kill takes where `orders` are held: one for each cancel, and for
+/// each turn of the sweep its input, its end and a checkpoint; the halt and, where it finds a halt,
+/// the sweep of its own that then follows come to eight.
+pub const fn kill_slots(orders: usize) -> usize {
+    let turns = orders / SWEEP_ORDERS_MAX + orders / SWEEP_SLOTS_MAX + 1;
+    orders + 3 * turns + 8
+}
+
+/// Smallest event ring with which `orders` can be held at once: a kill, the reserve of execution
+/// reports, and two inputs.
+pub const fn event_ring_slots_min(orders: usize) -> usize {
+    let least = KILL_WORDS_SLOTS + kill_slots(orders) + REPORT_RESERVE_SLOTS;
+    let least = least + 2 * SLOTS_PER_INPUT_MAX;
+    if least > EVENT_RING_SLOTS_MIN { least } else { EVENT_RING_SLOTS_MIN }
+}
+
 /// Slots between two checkpoints.
 pub const CHECKPOINT_INTERVAL_SLOTS: u64 = 8_192;
 /// Fewest that can be configured: a checkpoint hashes all of the state.
@@ -99,6 +130,9 @@ const _: () = {
     assert!(SWEEP_ORDERS_MAX * 6 + 32 <= SLOTS_PER_INPUT_MAX);
     assert!(EVENT_RING_SLOTS_MIN <= EVENT_RING_SLOTS);
     assert!(EVENT_RING_SLOTS <= EVENT_RING_SLOTS_MAX);
+    // By default a third is left for signals when a kill of every order has its place.
+    assert!(event_ring_slots_min(ORDERS_MAX) <= EVENT_RING_SLOTS / 3 * 2);
+    assert!(REPORT_RESERVE_SLOTS >= 2 * SLOTS_PER_INPUT_MAX);
     assert!(CHECKPOINT_INTERVAL_SLOTS_MIN <= CHECKPOINT_INTERVAL_SLOTS);
     assert!(SEGMENT_SIZE.is_multiple_of(SEGMENT_SIZE_MIN));
     assert!(CORRELATION_WINDOW_MIN <= CORRELATION_WINDOW_MAX);

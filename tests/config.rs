@@ -145,6 +145,8 @@ fn the_example_loads() {
     assert_eq!(config.capacity.orders, 4_096);
     assert_eq!(config.runtime.event_ring_slots, 8_192);
     assert_eq!(config.runtime.idle_gateway, Idle::Park);
+    assert_eq!(config.runtime.timer_interval_ms, Some(50));
+    assert_eq!(config.runtime.halt_file, None);
     assert_eq!(config.feed.price_column, PriceColumn::Spliced);
     let BrokerConfig::Simulated(venue) = &config.broker;
     assert_eq!(venue.partial_fill_qty, Some("3".parse().unwrap()));
@@ -564,8 +566,21 @@ fn capacity() {
         "config.toml:36: capacity.event_ring_slots: 0x10; expected a whole number from 2048 to \
          1048576",
     );
-    let config = accepted("[broker]", "[capacity]\nevent_ring_slots = 0x1000\n[broker]");
-    assert_eq!(config.runtime.event_ring_slots, 4_096);
+    let ring = "[capacity]\norders = 1000\nevent_ring_slots = 0x1000\n[broker]";
+    assert_eq!(accepted("[broker]", ring).runtime.event_ring_slots, 4_096);
+    // A kill of every order must fit.
+    let least = limits::event_ring_slots_min(5_000);
+    let ring = |slots| format!("[capacity]\norders = 5000\nevent_ring_slots = {slots}\n[broker]");
+    assert_eq!(accepted("[broker]", &ring(least)).runtime.event_ring_slots, least);
+    refused(
+        "[broker]",
+        &ring(least - 1),
+        &format!(
+            "config.toml:37: capacity.event_ring_slots: {}; expected at least {least}: a kill must \
+             find room for a cancel of each of capacity.orders = 5000",
+            least - 1
+        ),
+    );
 }
 
 #[test]
@@ -652,6 +667,27 @@ fn strategy() {
     let expected =
         StrategySettings::Breakout { entry_lookback: 20, exit_lookback: 5, allow_short: false };
     assert_eq!(config.strategy, expected);
+}
+
+#[test]
+fn timers_and_the_halt_file() {
+    let timed = |text: &str| accepted("release = \"written\"", text).runtime.timer_interval_ms;
+    assert_eq!(timed("pace = \"flood\""), Some(100));
+    assert_eq!(timed("timer_interval_ms = \"none\""), None);
+    refused(
+        "release = \"written\"",
+        "timer_interval_ms = 0",
+        "config.toml:42: runtime.timer_interval_ms: 0; expected a whole number from 1 to 3600000",
+    );
+    let halted = |text: &str| accepted("release = \"written\"", text).runtime.halt_file;
+    assert_eq!(halted("halt_file = \"HALT\"").as_deref(), Some(Path::new("config/HALT")));
+    assert_eq!(halted("halt_file = \"/run/HALT\"").as_deref(), Some(Path::new("/run/HALT")));
+    assert_eq!(halted("halt_file = \"none\""), None);
+    refused(
+        "release = \"written\"",
+        "halt_file = 1",
+        "config.toml:42: runtime.halt_file: 1; expected a file's name, or \"none\"",
+    );
 }
 
 #[test]

@@ -12,14 +12,16 @@ use trade_engine::journal::{Journal, JournalOptions, layout};
 use trade_engine::limits::EVENT_RING_SLOTS_MIN;
 use trade_engine::order::ClOrdId;
 use trade_engine::runtime::{
-    Agent, BrokerEnds, BrokerLoop, Clock, Feedback, HotEnds, HotLoop, Inbound, JournalLoop, Shared,
-    ToBroker, ToEngine, Turn,
+    Agent, BrokerEnds, BrokerLoop, Clock, Control, Feedback, HotEnds, HotLoop, Inbound,
+    JournalLoop, Shared, ToBroker, ToEngine, Turn,
 };
-use trade_engine::settings::Settings;
+use trade_engine::settings::{Capacity, Settings};
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
 /// Messages in each ring: as few as the engine can work with.
 const RING: usize = 64;
+/// Orders held at once: a kill must find room for a cancel of each.
+const ORDERS: usize = 16;
 const ES: InstrumentId = InstrumentId(0);
 
 /// A venue that has so many trades to report whenever it is told a price.
@@ -70,20 +72,24 @@ struct Stage {
 impl Stage {
     fn new(trades_per_mark: u64, release: Release) -> Self {
         let instrument = Instrument::plain("ES", Price::ONE, Price::ONE.0, Price::ONE.0);
-        let engine = Engine::new(Settings::new(Money::ZERO, vec![instrument]));
+        let capacity = Capacity { orders: ORDERS, ..Capacity::default() };
+        let settings = Settings::new(Money::ZERO, vec![instrument]);
+        let engine = Engine::new(Settings { capacity, ..settings });
+        let (shared, clock) = (Shared::default(), Clock::new());
+        let (_, commands) = Control::new(shared.clone());
         let (inputs, inputs_out) = rtrb::RingBuffer::new(4_096);
         let (reports, reports_out) = rtrb::RingBuffer::new(RING);
         let (records_in, records) = rtrb::RingBuffer::new(EVENT_RING_SLOTS_MIN);
         let (orders_in, orders) = rtrb::RingBuffer::<ToBroker>::new(RING);
         let (feedback_in, feedback) = rtrb::RingBuffer::new(RING);
         let ends = HotEnds {
+            control: commands,
             reports: reports_out,
             inputs: inputs_out,
             records: records_in,
             orders: orders_in,
             feedback: feedback_in,
         };
-        let (shared, clock) = (Shared::default(), Clock::new());
         let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
         let taken = Arc::new(AtomicU64::new(0));
         let broker = Talkative { trades_per_mark, executions: 0, taken: Arc::clone(&taken) };

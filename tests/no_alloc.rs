@@ -11,7 +11,7 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::limits::MONEY_SCALE;
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::runtime::{
-    Clock, Dispatch, Feedback, HotEnds, HotLoop, Inbound, Shared, ToBroker, ToEngine, Turn,
+    Clock, Control, Dispatch, Feedback, HotEnds, HotLoop, Inbound, Shared, ToBroker, ToEngine, Turn,
 };
 use trade_engine::settings::{
     Capacity, Count, LimitKey, Limits, Millis, OnAnomaly, RiskSettings, Scope, Settings,
@@ -56,6 +56,7 @@ static ALLOCATOR: Counting = Counting;
 /// The rings' other ends, all on this thread.
 struct World {
     hot_loop: HotLoop,
+    control: Control,
     inputs: rtrb::Producer<Inbound>,
     reports: rtrb::Producer<Inbound>,
     records: rtrb::Consumer<Slot>,
@@ -101,7 +102,10 @@ impl World {
         let (records_in, records) = rtrb::RingBuffer::new(16_384);
         let (orders_in, orders) = rtrb::RingBuffer::new(1_024);
         let (feedback_in, feedback) = rtrb::RingBuffer::new(1_024);
+        let shared = Shared::default();
+        let (control, commands) = Control::new(shared.clone());
         let ends = HotEnds {
+            control: commands,
             reports: reports_out,
             inputs: inputs_out,
             records: records_in,
@@ -110,8 +114,9 @@ impl World {
         };
         let mut engine = Engine::new(settings);
         engine.open_log(Ts(0), "test", "", &mut ());
-        let hot_loop = HotLoop::new(engine, ends, Shared::default(), Clock::new());
-        Self { hot_loop, inputs, reports, records, orders, feedback, slots: 0, executions: 0 }
+        let hot_loop = HotLoop::new(engine, ends, shared, Clock::new());
+        let (slots, executions) = (0, 0);
+        Self { hot_loop, control, inputs, reports, records, orders, feedback, slots, executions }
     }
 
     fn send(&mut self, at: i64, input: Input) {
@@ -201,6 +206,12 @@ impl World {
                     value: Some(Money(i128::from(4_000 + round % 7) * MONEY_SCALE)),
                 },
             );
+            self.control.kill("killed by a test");
+            self.settle(round);
+            assert!(self.hot_loop.state().halted().is_some());
+            self.control.resume("and armed again").expect("room");
+            self.settle(round);
+            assert!(self.hot_loop.state().halted().is_none());
         }
     }
 }

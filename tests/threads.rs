@@ -113,6 +113,7 @@ fn play(dir: &Path, plan: &Plan) -> Outcome {
         journal: Journal::create(dir, options).expect("a new log"),
         gateway,
         opened: Ts(0),
+        halted: None,
     })
     .expect("it starts");
     if let Some(at) = plan.stop_at {
@@ -255,6 +256,7 @@ fn a_core_that_is_not_there_is_an_error() {
             progress: Arc::default(),
         },
         opened: Ts(0),
+        halted: None,
     });
     let message = started.expect_err("there is no such core").to_string();
     assert!(message.contains("core 100000"), "{message}");

@@ -18,6 +18,7 @@ pub use parts::{
 
 use crate::contracts::{ContractSpec, Contracts, STANDARD_CONTRACTS};
 use crate::instrument::Instrument;
+use crate::limits;
 use crate::settings::{
     AccountSettings, Capacity, ExposureBasis, Limits, RiskSettings, Settings, Sizing,
 };
@@ -72,8 +73,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Reads a configuration. `file` is its name in errors; a `contracts = "FILE.toml"` in it is
-    /// relative to `base_dir`.
+    /// Reads a configuration. `file` is its name in errors; a `contracts = "FILE.toml"` and a
+    /// `halt_file = "FILE"` in it are relative to `base_dir`.
     ///
     /// # Errors
     /// The first thing wrong: no TOML, keys that are unknown, missing, of the wrong type or out of
@@ -97,7 +98,7 @@ impl Config {
         let (capacity, event_ring_slots) = sections::capacity(&table).map_err(locate)?;
         let broker = sections::broker(&table, account.initial_capital).map_err(locate)?;
         let strategy = sections::strategy(&table).map_err(locate)?;
-        let runtime = sections::runtime(&table, event_ring_slots).map_err(locate)?;
+        let runtime = sections::runtime(&table, event_ring_slots, base_dir).map_err(locate)?;
         let log = sections::log(&table).map_err(locate)?;
         let feed = sections::feed(&table).map_err(locate)?;
         let (contracts, contract_places) = contracts(&root, &places, base_dir)?;
@@ -174,6 +175,7 @@ impl Config {
         }
         let here = |fault: Fault| self.places.locate(fault);
         self.check_release().map_err(here)?;
+        self.check_ring().map_err(here)?;
         self.check_scopes().map_err(here)?;
         let instruments: Vec<Instrument> =
             all.into_iter().filter(|one| is_traded(&one.symbol)).collect();
@@ -276,6 +278,20 @@ impl Config {
         let problem = "\"synced\", but log.sync = \"never\": no order would ever leave; expected \
                        \"interval\" or \"every_batch\" there";
         Err(fault("runtime.release", problem))
+    }
+
+    /// A kill must find room for a cancel of every order.
+    fn check_ring(&self) -> Result<(), Fault> {
+        let (slots, orders) = (self.runtime.event_ring_slots, self.capacity.orders);
+        let least = limits::event_ring_slots_min(orders);
+        if slots >= least {
+            return Ok(());
+        }
+        let problem = format!(
+            "{slots}; expected at least {least}: a kill must find room for a cancel of each of \
+             capacity.orders = {orders}"
+        );
+        Err(fault("capacity.event_ring_slots", problem))
     }
 }
 

@@ -6,6 +6,7 @@ use crate::calendar::{CalendarError, DayRoll, Time};
 use crate::limits;
 use crate::settings::CostMethod;
 use crate::units::Money;
+use std::path::PathBuf;
 
 /// The account: what it is measured in, what it starts with, when its day ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -101,7 +102,7 @@ impl std::str::FromStr for Pace {
 }
 
 /// Threads and rings.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeConfig {
     /// When an order may leave.
     pub release: Release,
@@ -119,6 +120,17 @@ pub struct RuntimeConfig {
     pub pace: Pace,
     /// Slots of the ring between the engine and the journal.
     pub event_ring_slots: usize,
+    /// With real time: how long, in milliseconds, nothing may move the engine's time before the
+    /// gateway does; `None`: it never does.
+    pub timer_interval_ms: Option<u64>,
+    /// A file that halts trading while it is there; `None`: there is none.
+    pub halt_file: Option<PathBuf>,
+}
+
+impl RuntimeConfig {
+    /// Milliseconds between two timers, where a file does not say: a tenth of the shortest time in
+    /// which a person would call an answer late.
+    pub const TIMER_INTERVAL_MS: u64 = 100;
 }
 
 impl Default for RuntimeConfig {
@@ -132,6 +144,8 @@ impl Default for RuntimeConfig {
             engine_core: None,
             pace: Pace::default(),
             event_ring_slots: limits::EVENT_RING_SLOTS,
+            timer_interval_ms: Some(Self::TIMER_INTERVAL_MS),
+            halt_file: None,
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::settings::{
 use crate::strategy::{LOOKBACK_MAX, StrategyError, StrategySettings};
 use crate::units::{Money, Ratio};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// Largest share of equity that a limit or a size may be: a hundredfold.
 const SHARE_MAX: Ratio = Ratio(100 * Ratio::ONE.0);
@@ -351,7 +352,11 @@ fn pace(table: &Table<'_>) -> Result<Option<Pace>, Fault> {
 }
 
 /// `[runtime]`.
-pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<RuntimeConfig, Fault> {
+pub(super) fn runtime(
+    root: &Table<'_>,
+    event_ring_slots: usize,
+    base_dir: &Path,
+) -> Result<RuntimeConfig, Fault> {
     let table = root.table("runtime")?;
     table.only(&[
         "release",
@@ -361,6 +366,8 @@ pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<Runti
         "idle_gateway",
         "engine_core",
         "pace",
+        "timer_interval_ms",
+        "halt_file",
     ])?;
     let default = RuntimeConfig::default();
     let releases = [
@@ -370,6 +377,12 @@ pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<Runti
     ];
     let idle = |key, default| table.choice(key, IDLES, Some(default));
     let core = table.get("engine_core").and_then(Value::unless_none);
+    let timer_interval_ms = match table.get("timer_interval_ms") {
+        None => default.timer_interval_ms,
+        Some(value) => value.unless_none().map(|ms| ms.integer(1..=HOUR_MS)).transpose()?,
+    };
+    let halt_file = table.get("halt_file").and_then(Value::unless_none);
+    let halt_file = halt_file.map(|file| file.text("a file's name, or \"none\"")).transpose()?;
     Ok(RuntimeConfig {
         release: table.choice("release", &releases, Some(default.release))?,
         idle_engine: idle("idle_engine", default.idle_engine)?,
@@ -379,6 +392,8 @@ pub(super) fn runtime(root: &Table<'_>, event_ring_slots: usize) -> Result<Runti
         engine_core: core.map(|value| value.count(0..=CORES_MAX - 1)).transpose()?,
         pace: pace(&table)?.unwrap_or(default.pace),
         event_ring_slots,
+        timer_interval_ms,
+        halt_file: halt_file.map(|file| base_dir.join(file)),
     })
 }
 

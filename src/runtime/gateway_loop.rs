@@ -97,6 +97,7 @@ enum Phase {
 pub struct GatewayLoop {
     plan: GatewayPlan,
     ends: GatewayEnds,
+    timer_interval_ms: Option<u64>,
     shared: Shared,
     clock: Clock,
     latencies: Latencies,
@@ -114,16 +115,26 @@ pub struct GatewayLoop {
     signal_sent: Option<u64>,
     /// The feed's first time and the counter then: the origin of real time.
     origin: Option<(Ts, u64)>,
+    /// The counter when an input last moved the engine's time.
+    moved_at: u64,
 }
 
 impl GatewayLoop {
-    /// A gateway between its rings.
-    pub fn new(plan: GatewayPlan, ends: GatewayEnds, shared: Shared, clock: Clock) -> Self {
+    /// A gateway between its rings. In real time it sends a timer whenever nothing else has moved
+    /// the engine's time for `timer_interval_ms`, milliseconds of the machine's clock.
+    pub fn new(
+        plan: GatewayPlan,
+        ends: GatewayEnds,
+        timer_interval_ms: Option<u64>,
+        shared: Shared,
+        clock: Clock,
+    ) -> Self {
         let begun = clock.ticks();
         let positions = Positions::new(plan.instruments);
         Self {
             plan,
             ends,
+            timer_interval_ms,
             shared,
             clock,
             latencies: Latencies::new(),
@@ -137,6 +148,7 @@ impl GatewayLoop {
             next_id: 1,
             signal_sent: None,
             origin: None,
+            moved_at: begun,
         }
     }
 
@@ -185,8 +197,11 @@ impl GatewayLoop {
             if self.ends.inputs.push(Inbound { ts, sent, message }).is_err() {
                 return false;
             }
-            if let ToEngine::Input(Input::Signal { .. }) = message {
-                self.signal_sent = Some(sent);
+            if let ToEngine::Input(input) = message {
+                self.moved_at = sent;
+                if let Input::Signal { .. } = input {
+                    self.signal_sent = Some(sent);
+                }
             }
             self.outgoing.pop_front();
         }
@@ -237,9 +252,11 @@ impl GatewayLoop {
     }
 
     fn push_inputs(&mut self) -> Option<Phase> {
-        if !self.is_due() {
+        // Read once: a tick that was not due then is not overtaken by a timer of then.
+        let now = self.clock.ticks();
+        if !self.is_due(now) {
             // A person who stops a slow feed does not wait for its next tick.
-            return self.shared.is_stopping().then(|| self.next_tick()).flatten();
+            return if self.shared.is_stopping() { self.next_tick() } else { self.pass_time(now) };
         }
         let ts = self.tick.ts;
         self.outgoing.extend(self.tick.inputs.iter().map(|input| (ts, ToEngine::Input(*input))));
@@ -251,12 +268,30 @@ impl GatewayLoop {
     }
 
     /// In real time a tick waits for its moment.
-    fn is_due(&mut self) -> bool {
+    fn is_due(&mut self, now: u64) -> bool {
         let Pace::Realtime(factor) = self.plan.pace else { return true };
-        let now = self.clock.ticks();
         let (first, begun) = *self.origin.get_or_insert((self.tick.ts, now));
         let played = u64::try_from(self.tick.ts.0 - first.0).unwrap_or(0);
         self.clock.nanos(begun, now) >= played / u64::from(factor.max(1))
+    }
+
+    /// Tells the engine the time while nothing happens: it knows no other clock, and would not see
+    /// that an answer is overdue. Only real time passes by itself: in any other pace two runs could
+    /// not be alike.
+    fn pass_time(&mut self, now: u64) -> Option<Phase> {
+        let interval = self.timer_interval_ms?.saturating_mul(1_000_000);
+        let (Pace::Realtime(factor), Some((first, begun))) = (self.plan.pace, self.origin) else {
+            return None;
+        };
+        if self.clock.nanos(self.moved_at, now) < interval {
+            return None;
+        }
+        let played = self.clock.nanos(begun, now).saturating_mul(u64::from(factor));
+        let played = i64::try_from(played).unwrap_or(i64::MAX);
+        // Rounding must not carry it past the tick that is still to come.
+        let ts = Ts(first.0.saturating_add(played)).min(self.tick.ts);
+        self.outgoing.push_back((ts, ToEngine::Input(Input::Timer {})));
+        Some(Phase::Inputs)
     }
 
     /// Shows the strategy the next bar or mark of the tick.

@@ -3,14 +3,21 @@
 
 use super::agent::Turn;
 use super::clock::Clock;
-use super::shared::Shared;
-use super::wire::{Dispatch, Feedback, Inbound, ToBroker, ToEngine};
-use crate::codec::Slot;
+use super::control::CONTROL_RING;
+use super::shared::{Halt, Shared};
+use super::wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
+use crate::code::Code;
+use crate::codec::{Slot, slots_for};
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::event::Event;
 use crate::input::Input;
 use crate::instrument::InstrumentId;
-use crate::limits::{EVENT_RING_SLOTS, INSTRUMENTS_MAX, SLOTS_PER_INPUT_MAX, SWEEP_ORDERS_MAX};
+use crate::limits::{
+    INSTRUMENTS_MAX, KILL_WORDS_SLOTS, REASON_PARTS_MAX, REPORT_RESERVE_SLOTS, SLOTS_PER_INPUT_MAX,
+    SWEEP_ORDERS_MAX, event_ring_slots_min, kill_slots,
+};
+use crate::order::ClOrdId;
+use crate::order::SweepKind;
 use crate::units::{Money, Qty, Ts};
 use arrayvec::ArrayVec;
 use rtrb::{Consumer, Producer};
@@ -22,10 +29,18 @@ const INPUTS_PER_TURN_MAX: usize = 16;
 /// Messages that one input may send, and a barrier: an input is taken only if so many fit, so that
 /// there is always room for the one barrier that is on its way.
 const MESSAGES_PER_INPUT_MAX: usize = SWEEP_ORDERS_MAX + 3;
-/// Slots of the event ring that signals may not use: kept for execution reports.
-const RESERVE_SLOTS: usize = EVENT_RING_SLOTS / 16;
 
-const _: () = assert!(RESERVE_SLOTS >= 2 * SLOTS_PER_INPUT_MAX);
+/// What `kill_slots` counts on: a cancel that is asked for takes one slot.
+const _: () = {
+    let (order, request) = (ClOrdId::NONE, ClOrdId::NONE);
+    assert!(slots_for(Event::CancelAsked { order, request }.size()) == 1);
+};
+
+/// Smallest ring of messages to the broker where `orders` are held at once: a cancel for each of
+/// them, and what one input may send.
+pub(super) const fn orders_ring_min(orders: usize) -> usize {
+    orders + MESSAGES_PER_INPUT_MAX
+}
 
 /// The kinds of the records that say that a position has changed.
 const POSITION_KINDS: [u8; 2] = {
@@ -40,6 +55,8 @@ const POSITION_KINDS: [u8; 2] = {
 /// The ring ends that the engine holds.
 #[derive(Debug)]
 pub struct HotEnds {
+    /// Commands from outside: looked at before everything else.
+    pub control: Consumer<Command>,
     /// Execution reports.
     pub reports: Consumer<Inbound>,
     /// Signals, orders, market data, commands.
@@ -61,8 +78,22 @@ pub struct HotLoop {
     clock: Clock,
     group: Group,
     barrier: Barrier,
-    halted: bool,
+    halted: Option<Code>,
+    kills_taken: u64,
+    kept: Kept,
     done: bool,
+}
+
+/// What is kept free for a kill, whatever else is under way: a cancel for every order that can be
+/// held, so that it need not be counted how many work.
+#[derive(Clone, Copy, Debug)]
+struct Kept {
+    /// Of the event ring, beside those for the kill's words.
+    slots: usize,
+    /// Of the ring to the broker.
+    messages: usize,
+    /// A kill has taken from it, and it has not been seen whole again.
+    touched: bool,
 }
 
 /// What one turn of the core put out, held until the turn is over so that it is published once.
@@ -105,7 +136,16 @@ struct Barrier {
 
 impl HotLoop {
     /// An engine between its rings.
+    ///
+    /// # Panics
+    /// If a ring is too small to carry a cancel for every order that the engine can hold:
+    /// [`RuntimeSettings::check`](super::RuntimeSettings::check) says how large it must be.
     pub fn new(engine: Engine, ends: HotEnds, shared: Shared, clock: Clock) -> Self {
+        let orders_max = engine.state().settings().capacity.orders;
+        let (records, orders) = (&ends.records, &ends.orders);
+        assert!(records.buffer().capacity() >= event_ring_slots_min(orders_max));
+        assert!(orders.buffer().capacity() >= orders_ring_min(orders_max));
+        let kept = Kept { slots: kill_slots(orders_max), messages: orders_max, touched: false };
         let is_changed = vec![false; engine.state().books().len()].into_boxed_slice();
         let group = Group {
             slots: ArrayVec::new(),
@@ -115,9 +155,11 @@ impl HotLoop {
             changed_sent: 0,
             changed_arrival: 0,
         };
-        let (barrier, halted) = (Barrier::default(), engine.state().halted().is_some());
-        shared.set_halted(halted);
-        Self { engine, ends, shared, clock, group, barrier, halted, done: false }
+        let (barrier, halted) = (Barrier::default(), engine.state().halted());
+        let seq = engine.state().seq();
+        shared.set_halt(halted.map(|code| Halt { code, seq }));
+        let (kills_taken, done) = (0, false);
+        Self { engine, ends, shared, clock, group, barrier, halted, kills_taken, kept, done }
     }
 
     /// What the engine knows.
@@ -130,30 +172,32 @@ impl HotLoop {
         self.engine
     }
 
-    /// One turn: execution reports first, since a signal must see the position that they made.
+    /// One turn: commands first of all; then execution reports, since a signal must see the
+    /// position that they made.
     pub fn do_work(&mut self) -> Turn {
         if self.done || self.shared.journal_failed() {
             return Turn::Done;
         }
-        let mut worked = self.tell_gateway();
+        let mut worked = self.take_commands();
+        worked |= self.tell_gateway();
         for _ in 0..REPORTS_PER_TURN_MAX {
             let Ok(inbound) = self.ends.reports.peek().copied() else { break };
             let messages = self.messages_max(&inbound.message);
-            if !self.has_room(SLOTS_PER_INPUT_MAX, messages) {
+            if !self.may_take(SLOTS_PER_INPUT_MAX, messages) {
                 break;
             }
             self.ends.reports.pop().expect("it was at the head");
             self.take(&inbound, true);
             worked = true;
         }
-        if self.sweeping() && self.has_room(SLOTS_PER_INPUT_MAX, MESSAGES_PER_INPUT_MAX) {
-            let ts = self.engine.state().ts();
-            self.step(ts, 0, 0, &Input::Continue {});
+        let messages = MESSAGES_PER_INPUT_MAX + self.kept.messages;
+        if self.sweeping() && self.may_take(SLOTS_PER_INPUT_MAX, messages) {
+            self.go_on();
             worked = true;
         }
         for _ in 0..INPUTS_PER_TURN_MAX {
-            let slots = SLOTS_PER_INPUT_MAX + RESERVE_SLOTS;
-            if self.done || !self.has_room(slots, MESSAGES_PER_INPUT_MAX) {
+            let slots = SLOTS_PER_INPUT_MAX + REPORT_RESERVE_SLOTS;
+            if self.done || !self.may_take(slots, messages) {
                 break;
             }
             let Ok(inbound) = self.ends.inputs.pop() else { break };
@@ -161,6 +205,93 @@ impl HotLoop {
             worked = true;
         }
         if worked { Turn::Worked } else { Turn::Idle }
+    }
+
+    /// Takes the commands that have come, each kill where it was asked for among them.
+    fn take_commands(&mut self) -> bool {
+        // Before the ring is looked at: what was commanded before this kill, its own words with it,
+        // lies there then.
+        let asked = self.shared.kills_asked();
+        let mut worked = false;
+        for _ in 0..CONTROL_RING {
+            let Ok(Command { kills, input }) = self.ends.control.peek().copied() else { break };
+            if kills > self.kills_taken {
+                if !self.kill(kills) {
+                    return worked;
+                }
+                worked = true;
+            }
+            // Words have a place of their own in what is kept for a kill.
+            let is_words = matches!(input, Input::Text { .. }) && asked > self.kills_taken;
+            let slots = KILL_WORDS_SLOTS / REASON_PARTS_MAX + self.kept.slots;
+            if !(is_words && self.has_room(slots, 0) || self.may_take_command(&input)) {
+                break;
+            }
+            self.ends.control.pop().expect("it was at the head");
+            worked = true;
+            // A kill did not wait for commands before it that had no room: it ends nothing then.
+            let is_void = matches!(input, Input::Resume {}) && kills < self.kills_taken;
+            if !is_void {
+                self.command(&input);
+            }
+        }
+        if asked > self.kills_taken {
+            worked |= self.kill(asked);
+        }
+        worked
+    }
+
+    /// A command is taken only if a kill could still follow; trading goes on only with all of what
+    /// is kept for the next one.
+    fn may_take_command(&mut self, input: &Input) -> bool {
+        let messages = self.messages_max(&ToEngine::Input(*input));
+        self.may_take(SLOTS_PER_INPUT_MAX, messages.max(self.kept.messages))
+    }
+
+    /// The kill switch, for every kill up to `asked`: halts, and asks to cancel everything that
+    /// works in this one turn. Nothing can keep it waiting: what it takes is kept for it.
+    fn kill(&mut self, asked: u64) -> bool {
+        let Kept { slots, messages, touched } = self.kept;
+        if !self.has_room(slots, messages) {
+            // Only a kill has taken from what is kept. Nothing has been let in since, so that all
+            // that works has been asked to end, and the gate is closed: this one may wait.
+            assert!(touched, "what a kill takes is kept free for it");
+            return false;
+        }
+        self.kept.touched = true;
+        let begin = self.engine.state().seq();
+        // A halt while halted is refused as one, and asks to cancel all the same.
+        self.command(&Input::Halt { cancel_working: true });
+        while self.engine.state().sweeps().get(SweepKind::Cancel).is_some() {
+            self.go_on();
+        }
+        let took = self.engine.state().seq() - begin;
+        assert!(took <= slots as u64, "limits.rs says what a kill takes");
+        self.kills_taken = asked;
+        self.shared.set_kills_taken(asked);
+        true
+    }
+
+    /// An input that happens now.
+    fn command(&mut self, input: &Input) {
+        let (ts, arrival) = (self.engine.state().ts(), self.clock.ticks());
+        self.step(ts, arrival, 0, input);
+    }
+
+    /// The next turn of a sweep.
+    fn go_on(&mut self) {
+        let ts = self.engine.state().ts();
+        self.step(ts, 0, 0, &Input::Continue {});
+    }
+
+    /// Whether so much is free beside what is kept for a kill. `messages` says for itself whether
+    /// they include that.
+    fn may_take(&mut self, slots: usize, messages: usize) -> bool {
+        let may = self.has_room(slots + KILL_WORDS_SLOTS + self.kept.slots, messages);
+        if may && messages >= self.kept.messages {
+            self.kept.touched = false;
+        }
+        may
     }
 
     /// An input is taken only if everything that it may cause fits: nothing is lost, nothing
@@ -173,11 +304,14 @@ impl HotLoop {
         records && orders
     }
 
-    /// Most messages that a report may send. What a venue says of its orders sends none, and so is
-    /// taken however full the ring to the broker is: a broker that waits to be rid of its reports
-    /// takes no orders, and an engine that waited for it would wait for ever.
+    /// Most messages that an input may send, with what is kept for a kill where it may send any.
+    /// What a venue says of its orders sends none, and so is taken however full the ring to the
+    /// broker is: a broker that waits to be rid of its reports takes no orders, and an engine that
+    /// waited for it would wait for ever.
     fn messages_max(&self, message: &ToEngine) -> usize {
-        let forwarded = usize::from(self.engine.state().settings().forward_market_data);
+        let kept = self.kept.messages;
+        let forwarded = self.engine.state().settings().forward_market_data;
+        let forwarded = if forwarded { kept + 1 } else { 0 };
         match message {
             ToEngine::Probe | ToEngine::Stop => 0,
             // Its place is always free: see MESSAGES_PER_INPUT_MAX.
@@ -205,7 +339,7 @@ impl HotLoop {
                 | Input::Halt { .. }
                 | Input::CancelAll {}
                 | Input::DayRoll {}
-                | Input::Continue {} => MESSAGES_PER_INPUT_MAX,
+                | Input::Continue {} => kept + MESSAGES_PER_INPUT_MAX,
             },
         }
     }
@@ -251,10 +385,10 @@ impl HotLoop {
             // A turn of a sweep came from nobody: it is not when anything was reported.
             (self.group.changed_sent, self.group.changed_arrival) = (sent, arrival);
         }
-        let halted = self.engine.state().halted().is_some();
+        let (halted, seq) = (self.engine.state().halted(), self.engine.state().seq());
         if halted != self.halted {
             self.halted = halted;
-            self.shared.set_halted(halted);
+            self.shared.set_halt(halted.map(|code| Halt { code, seq }));
         }
         // By place: the list has room for a sweep, and taking it would move four kilobytes.
         for at in 0..self.group.messages.len() {

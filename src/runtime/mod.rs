@@ -7,10 +7,13 @@
 //!                        |
 //!                        +--records--> journal --> log
 //! ```
+//!
+//! Beside them a ring of commands leads into the engine, from whoever holds a [`Control`].
 
 mod agent;
 mod broker_loop;
 mod clock;
+mod control;
 mod gateway_loop;
 mod hot_loop;
 mod idle;
@@ -24,6 +27,7 @@ mod wire;
 pub use agent::{Agent, Findings, Turn, run};
 pub use broker_loop::{BrokerEnds, BrokerLoop};
 pub use clock::Clock;
+pub use control::{Control, ControlError};
 pub use gateway_loop::{Feed, GatewayEnds, GatewayLoop, GatewayPlan, Progress, Tick};
 pub use hot_loop::{HotEnds, HotLoop};
 pub use idle::Waiter;
@@ -31,21 +35,21 @@ pub use journal_loop::JournalLoop;
 pub use latency::{Latencies, Percentiles, Stage};
 pub use pin::{Cores, Layout, pin};
 pub use settings::RuntimeSettings;
-pub use shared::Shared;
-pub use wire::{Dispatch, Feedback, Inbound, ToBroker, ToEngine};
+pub use shared::{Halt, Shared};
+pub use wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
 
 use crate::broker::Broker;
 use crate::codec::Slot;
 use crate::config::{Idle, Release, SyncPolicy};
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::journal::{Journal, JournalError};
-use crate::limits::EVENT_RING_SLOTS_MIN;
 use crate::settings::Settings;
 use crate::units::Ts;
 use rtrb::RingBuffer;
 use std::thread::{Builder, JoinHandle};
 
-/// Messages in the rings of inputs, reports, orders and positions: a burst of the open.
+/// Messages in the rings of inputs, reports and positions: a burst of the open. The ring of orders
+/// has as many beside the cancels that are kept for a kill.
 const MESSAGE_RING: usize = 4_096;
 
 /// Why the threads did not start.
@@ -85,6 +89,8 @@ pub struct Parts {
     pub gateway: GatewayPlan,
     /// The time of the log's head: no later than the first input's.
     pub opened: Ts,
+    /// A halt that stands from before, in the words of whoever halted: taken before anything else.
+    pub halted: Option<String>,
 }
 
 impl std::fmt::Debug for Parts {
@@ -96,7 +102,7 @@ impl std::fmt::Debug for Parts {
 /// Running threads.
 #[derive(Debug)]
 pub struct Running {
-    shared: Shared,
+    control: Control,
     cores: Cores,
     engine: JoinHandle<(Engine, bool)>,
     others: Vec<JoinHandle<Findings>>,
@@ -135,17 +141,11 @@ impl Output for HeadRecords {
 /// # Errors
 /// [`StartError`]; nothing runs then.
 pub fn start(parts: Parts) -> Result<Running, StartError> {
-    let Parts { settings, runtime, mut journal, broker, gateway, opened } = parts;
-    if runtime.event_ring_slots < EVENT_RING_SLOTS_MIN {
-        let least = EVENT_RING_SLOTS_MIN;
-        return Err(StartError::Settings(format!("event_ring_slots must be at least {least}")));
-    }
-    if runtime.release == Release::Synced && runtime.sync == SyncPolicy::Never {
-        let what = "release = \"synced\" needs sync = \"every_batch\" or \"interval\"";
-        return Err(StartError::Settings(what.to_owned()));
-    }
+    let Parts { settings, runtime, mut journal, broker, gateway, opened, halted } = parts;
+    runtime.check(&settings).map_err(StartError::Settings)?;
     let cores = Cores::plan(runtime.engine_core).map_err(StartError::Settings)?;
     let config = crate::config::canonical::write(&settings);
+    let orders_ring = MESSAGE_RING + hot_loop::orders_ring_min(settings.capacity.orders);
     let mut engine = Engine::new(settings);
     let mut head = HeadRecords::default();
     let build = concat!("trade_engine ", env!("CARGO_PKG_VERSION"));
@@ -153,13 +153,18 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
     journal.append(&head.0).map_err(StartError::Journal)?;
 
     let (shared, clock) = (Shared::default(), Clock::new());
+    let (control, commands) = Control::new(shared.clone());
+    if let Some(reason) = halted {
+        control.kill(&reason);
+    }
     let (inputs_in, inputs_out) = RingBuffer::new(MESSAGE_RING);
     let (reports_in, reports_out) = RingBuffer::new(MESSAGE_RING);
-    let (orders_in, orders_out) = RingBuffer::new(MESSAGE_RING);
+    let (orders_in, orders_out) = RingBuffer::new(orders_ring);
     let (feedback_in, feedback_out) = RingBuffer::new(MESSAGE_RING);
     let (records_in, records_out) = RingBuffer::new(runtime.event_ring_slots);
 
     let ends = HotEnds {
+        control: commands,
         reports: reports_out,
         inputs: inputs_out,
         records: records_in,
@@ -175,7 +180,8 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
     let broker_loop =
         BrokerLoop::new(broker, broker_ends, runtime.release, shared.clone(), clock.clone());
     let gateway_ends = GatewayEnds { inputs: inputs_in, feedback: feedback_out };
-    let gateway_loop = GatewayLoop::new(gateway, gateway_ends, shared.clone(), clock);
+    let timer = runtime.timer_interval_ms;
+    let gateway_loop = GatewayLoop::new(gateway, gateway_ends, timer, shared, clock);
 
     let cycles: Vec<(&str, Box<dyn Agent>, Idle)> = vec![
         ("journal", Box::new(journal_loop), runtime.idle_journal),
@@ -185,7 +191,7 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
     // The others first: a thread inherits its parent's pin, and the parent is never pinned.
     let others = start_others(cycles, &cores).map_err(StartError::Thread)?;
     let engine = start_engine(hot_loop, &runtime, &cores).map_err(StartError::Thread)?;
-    Ok(Running { shared, cores, engine, others })
+    Ok(Running { control, cores, engine, others })
 }
 
 fn start_engine(
@@ -245,7 +251,12 @@ fn start_others(
 impl Running {
     /// The handle that stops it, also from a signal handler.
     pub fn shared(&self) -> Shared {
-        self.shared.clone()
+        self.control.shared().clone()
+    }
+
+    /// The handle that commands it, from any thread: the kill switch among others.
+    pub fn control(&self) -> Control {
+        self.control.clone()
     }
 
     /// Whether it has come to its end by itself.

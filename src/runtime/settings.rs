@@ -1,6 +1,8 @@
 //! How the threads run: plain data, nothing here starts anything.
 
 use crate::config::{Config, Idle, LogConfig, Release, RuntimeConfig, SyncPolicy};
+use crate::limits::event_ring_slots_min;
+use crate::settings::Settings;
 
 /// How the threads run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +23,39 @@ pub struct RuntimeSettings {
     pub engine_core: Option<usize>,
     /// Slots of the ring between engine and journal.
     pub event_ring_slots: usize,
+    /// With real time alone: how long, in milliseconds, nothing may move the engine's time before
+    /// the gateway does; `None`: it never does.
+    pub timer_interval_ms: Option<u64>,
 }
 
 impl RuntimeSettings {
     /// What a configuration says.
     pub const fn of(config: &Config) -> Self {
-        Self::from_parts(config.runtime, config.log)
+        Self::from_parts(&config.runtime, config.log)
     }
 
-    const fn from_parts(runtime: RuntimeConfig, log: LogConfig) -> Self {
+    /// Whether an engine of these settings can run so: as [`start`](super::start) asks, for whoever
+    /// would rather know before a log is begun.
+    ///
+    /// # Errors
+    /// A line for a person.
+    pub fn check(&self, settings: &Settings) -> Result<(), String> {
+        let (slots, orders) = (self.event_ring_slots, settings.capacity.orders);
+        let least = event_ring_slots_min(orders);
+        if slots < least {
+            return Err(format!(
+                "capacity.event_ring_slots = {slots}: too few for a kill to cancel every order of \
+                 capacity.orders = {orders}; that takes {least}"
+            ));
+        }
+        if self.release == Release::Synced && self.sync == SyncPolicy::Never {
+            let what = "release = \"synced\" needs sync = \"every_batch\" or \"interval\"";
+            return Err(what.to_owned());
+        }
+        Ok(())
+    }
+
+    const fn from_parts(runtime: &RuntimeConfig, log: LogConfig) -> Self {
         Self {
             release: runtime.release,
             sync: log.sync,
@@ -39,12 +65,13 @@ impl RuntimeSettings {
             idle_gateway: runtime.idle_gateway,
             engine_core: runtime.engine_core,
             event_ring_slots: runtime.event_ring_slots,
+            timer_interval_ms: runtime.timer_interval_ms,
         }
     }
 }
 
 impl Default for RuntimeSettings {
     fn default() -> Self {
-        Self::from_parts(RuntimeConfig::default(), LogConfig::default())
+        Self::from_parts(&RuntimeConfig::default(), LogConfig::default())
     }
 }

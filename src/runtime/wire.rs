@@ -30,6 +30,16 @@ pub enum ToEngine {
     Stop,
 }
 
+/// To the engine, from whoever is in command: on a ring of its own, that is looked at first. It
+/// happens when the engine takes it.
+#[derive(Clone, Copy, Debug)]
+pub struct Command {
+    /// How many kills had been asked for when it was given: it comes behind those.
+    pub kills: u64,
+    /// What it is.
+    pub input: Input,
+}
+
 /// To the broker.
 #[derive(Clone, Copy, Debug)]
 pub struct ToBroker {

@@ -267,6 +267,10 @@ const fn idle(idle: Idle) -> &'static str {
     }
 }
 
+fn or_off<T>(setting: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    setting.map_or_else(|| "OFF".to_owned(), show)
+}
+
 fn runtime(text: &mut String, config: &Config) {
     let runtime = &config.runtime;
     text.push_str("\nruntime and log\n");
@@ -294,6 +298,10 @@ fn runtime(text: &mut String, config: &Config) {
     let core = runtime.engine_core;
     let core = core.map_or_else(|| "chosen at start".to_owned(), |core| core.to_string());
     line(text, "core of the engine", core);
+    let timer = or_off(runtime.timer_interval_ms, |ms| format!("every {ms} ms, in real time"));
+    line(text, "time while idle", timer);
+    let halt_file = or_off(runtime.halt_file.as_ref(), |file| file.display().to_string());
+    line(text, "halt file", halt_file);
     let sync = match config.log.sync {
         SyncPolicy::Never => "when it is closed".to_owned(),
         SyncPolicy::Interval { ms } => format!("every {ms} ms"),

@@ -83,6 +83,8 @@ runtime and log
   pace                    lockstep: two runs are alike
   waiting                 engine spin, journal yield, broker yield, gateway park
   core of the engine      chosen at start
+  time while idle         every 50 ms, in real time
+  halt file               OFF
   log goes to the disk    every 200 ms
   segment                 16777216 bytes
   orders at once          4096

@@ -7,15 +7,12 @@ use crate::code::Code;
 use crate::event::Event;
 use crate::input::Input;
 use crate::instrument::InstrumentId;
-use crate::limits::SWEEP_ORDERS_MAX;
+use crate::limits::{SWEEP_ORDERS_MAX, SWEEP_SLOTS_MAX};
 use crate::order::{Cell, ClOrdId, Flags, Order, OrderBook, OrderEvent, RequestKind, SweepKind};
 use crate::position::{Balance, Position, Rate};
 use crate::risk::repeats_limit;
 use crate::settings::Scope;
 use crate::units::{Price, Qty, Ts};
-
-/// Slots that one turn of a sweep looks at: empty ones cost little, but not nothing.
-const SWEEP_SLOTS_MAX: usize = 1_024;
 
 /// A position that was held before the first order.
 pub(super) fn opening(

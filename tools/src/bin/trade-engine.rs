@@ -5,7 +5,8 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trade_engine_tools::check_config::check_config;
-use trade_engine_tools::run::{RunArgs, run};
+use trade_engine_tools::run::halt_file::HaltFile;
+use trade_engine_tools::run::{RunArgs, run, socket};
 use trade_engine_tools::text::{clean, usage};
 
 /// Order execution engine: plays market data through strategy, risk, orders, broker and log.
@@ -28,6 +29,34 @@ enum Command {
         /// The configuration.
         #[arg(value_name = "FILE")]
         file: PathBuf,
+    },
+    /// Halts every run that has this halt file, now and when it starts.
+    Halt {
+        /// The halt file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Why, for the log.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Ends the halt of a halt file: moves it to FILE.resumed, with the reason in it.
+    Resume {
+        /// The halt file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Why, for the log.
+        #[arg(long, value_name = "TEXT")]
+        reason: String,
+    },
+    /// Sends a command to a run's control socket: `halt REASON`, `halt! REASON` (asks to cancel
+    /// what works, too), `resume REASON`, `status`.
+    Control {
+        /// The socket.
+        #[arg(value_name = "PATH")]
+        path: PathBuf,
+        /// The command and its words.
+        #[arg(value_name = "COMMAND", required = true, num_args = 1..)]
+        command: Vec<String>,
     },
 }
 
@@ -52,6 +81,12 @@ fn main() -> ExitCode {
             let show = |understood: String| drop(io::stdout().write_all(understood.as_bytes()));
             check_config(&file).map(show).map_err(|error| error.to_string())
         }
+        Some(Command::Halt { file, reason }) => HaltFile::new(&file)
+            .set(&reason)
+            .map_err(|error| format!("{}: {error}", file.display())),
+        Some(Command::Resume { file, reason }) => HaltFile::new(&file).release(&reason),
+        Some(Command::Control { path, command }) => socket::send(&path, &command.join(" "))
+            .map(|answer| drop(writeln!(io::stdout(), "{answer}"))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

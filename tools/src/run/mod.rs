@@ -1,8 +1,16 @@
 //! The main job: historical bars through gateway, strategy, rings, pinned engine, simulated broker
 //! and journal, and then what came of it.
 
+mod desk;
+pub mod halt_file;
+mod latch;
 mod report;
+pub mod socket;
 
+use self::desk::Desk;
+use self::halt_file::HaltFile;
+use self::latch::Latch;
+use self::socket::ControlSocket;
 use crate::feed::{Feed, FeedError, FeedSettings, FeedSource};
 use crate::summary::Summary;
 use crate::timeline::Timeline;
@@ -53,6 +61,14 @@ pub struct RunArgs {
     /// How many of the last trades to print.
     #[arg(long, value_name = "N", default_value_t = 15)]
     pub trades: usize,
+
+    /// Halts trading while this file is there; overrides the configuration. See `halt`, `resume`.
+    #[arg(long, value_name = "FILE")]
+    pub halt_file: Option<PathBuf>,
+
+    /// Listens for commands on a socket there. See `control`.
+    #[arg(long, value_name = "PATH")]
+    pub control: Option<PathBuf>,
 }
 
 /// Why a run did not start or did not end well: one line for a person.
@@ -164,7 +180,8 @@ fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
         report::heading(&mut out, (&config, &settings), &source, &bars)?;
     }
     let timeline = timeline(bars, &settings, &config, to)?;
-    let played = play(&config, settings, timeline, pace, &dir)?;
+    let stage = Stage { config: &config, settings, timeline, pace, dir: &dir };
+    let played = play(stage, Switches::of(args, &config)?)?;
     finish(args, &played, &dir, &mut out)
 }
 
@@ -253,13 +270,51 @@ struct Played {
     interrupted_at: Option<(u64, u64)>,
 }
 
-fn play(
-    config: &Config,
+/// What is to be played.
+struct Stage<'a> {
+    config: &'a Config,
     settings: Settings,
     timeline: Timeline,
     pace: Pace,
-    dir: &Path,
-) -> Result<Played, RunError> {
+    dir: &'a Path,
+}
+
+/// The ways to halt a run and to end it, beside those of the engine itself.
+struct Switches {
+    halt_file: Option<HaltFile>,
+    socket: Option<ControlSocket>,
+    /// Set by Ctrl-C, and by what else asks a program to end.
+    interrupted: Arc<AtomicBool>,
+    /// Set by SIGUSR1.
+    killed: Arc<AtomicBool>,
+}
+
+impl Switches {
+    /// Before anything is written or started: a Ctrl-C between the two would leave a log without an
+    /// end.
+    fn of(args: &RunArgs, config: &Config) -> Result<Self, RunError> {
+        let halt_file = args.halt_file.as_ref().or(config.runtime.halt_file.as_ref());
+        let halt_file = halt_file.map(|path| HaltFile::new(path));
+        if let Some(file) = &halt_file {
+            file.check().map_err(RunError::Setting)?;
+        }
+        let killed = Arc::new(AtomicBool::new(false));
+        signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::clone(&killed))
+            .map_err(|error| RunError::Setting(format!("cannot handle SIGUSR1: {error}")))?;
+        let interrupted = interruption()?;
+        let socket = args.control.as_deref().map(ControlSocket::open).transpose();
+        let socket = socket.map_err(RunError::Setting)?;
+        Ok(Self { halt_file, socket, interrupted, killed })
+    }
+}
+
+/// One line on standard error. There is nobody to tell if that fails.
+fn say(what: &str) {
+    let _ = writeln!(io::stderr(), "trade-engine: {}", crate::text::clean(what));
+}
+
+fn play(stage: Stage<'_>, switches: Switches) -> Result<Played, RunError> {
+    let Stage { config, settings, timeline, pace, dir } = stage;
     let (moments, opened) = (timeline.len() as u64, timeline.begins());
     let options = JournalOptions {
         segment_size: config.log.segment_size,
@@ -267,6 +322,7 @@ fn play(
         pad_to_sector: config.runtime.release == trade_engine::config::Release::Synced,
     };
     let broker = Box::new(broker(config, &settings)?);
+    let runtime = RuntimeSettings::of(config);
     let journal = Journal::create(dir, options)?;
     let progress = Arc::new(AtomicU64::new(0));
     let instruments = settings.instruments.len();
@@ -277,13 +333,19 @@ fn play(
         instruments,
         progress: Arc::clone(&progress),
     };
-    let runtime = RuntimeSettings::of(config);
-    // Before the threads: a Ctrl-C between the two would leave a log without an end.
-    let interrupted = interruption()?;
-    let running = start(Parts { settings, runtime, journal, broker, gateway, opened })?;
-    watch(&running, &interrupted, &progress, moments);
-    let was_interrupted = interrupted.load(Ordering::Relaxed);
+    let latch = switches.halt_file.clone().map(|file| Latch::new(file, &mut say));
+    let (mut latch, halted) = latch.map_or((None, None), |(latch, halted)| (Some(latch), halted));
+    let running = start(Parts { settings, runtime, journal, broker, gateway, opened, halted })?;
+    let desk = Arc::new(Desk::new(running.control()));
+    if let Some(socket) = &switches.socket {
+        socket.serve(&desk)?;
+    }
+    watch(&running, &switches, (&desk, latch.as_mut()), (&progress, moments));
+    let was_interrupted = switches.interrupted.load(Ordering::Relaxed);
     let outcome = running.join();
+    if let Some(latch) = latch {
+        latch.end(&desk, &mut say);
+    }
     let done = progress.load(Ordering::Relaxed);
     Ok(Played {
         outcome,
@@ -301,15 +363,26 @@ fn interruption() -> Result<Arc<AtomicBool>, RunError> {
 }
 
 /// Shows how far the run is, until it ends. An interruption ends it in order: what is under way
-/// settles, the log is closed.
-fn watch(running: &Running, interrupted: &AtomicBool, progress: &AtomicU64, moments: u64) {
+/// settles, the log is closed. A kill does not wait for that, nor end it.
+fn watch(
+    running: &Running,
+    switches: &Switches,
+    (desk, mut latch): (&Desk, Option<&mut Latch>),
+    (progress, moments): (&AtomicU64, u64),
+) {
     let style = ProgressStyle::with_template("{bar:40} {pos}/{len} moments  {elapsed_precise}")
         .expect("the template is sound");
     // Drawn only where a person looks: indicatif hides it when standard error is no terminal.
     let bar = ProgressBar::with_draw_target(Some(moments), ProgressDrawTarget::stderr());
     bar.set_style(style);
     while !running.is_finished() {
-        if interrupted.load(Ordering::Relaxed) {
+        if switches.killed.swap(false, Ordering::Relaxed) {
+            desk.kill("SIGUSR1");
+        }
+        if let Some(latch) = &mut latch {
+            latch.turn(desk, &mut |what| bar.suspend(|| say(what)));
+        }
+        if switches.interrupted.load(Ordering::Relaxed) {
             running.shared().stop();
         }
         bar.set_position(progress.load(Ordering::Relaxed));
