@@ -5,7 +5,7 @@ use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::InstrumentId;
 use crate::limits::SOURCES_MAX;
-use crate::order::{ClOrdId, Order, OrderBook, Sweeps};
+use crate::order::{ClOrdId, Contingents, Order, OrderBook, Sweeps};
 use crate::position::{Account, Position};
 use crate::risk::{Correlations, InstrumentBook, RiskView};
 use crate::settings::Settings;
@@ -26,6 +26,7 @@ pub struct State {
     pub(super) account: Account,
     pub(super) books: Vec<InstrumentBook>,
     pub(super) orders: OrderBook,
+    pub(super) contingents: Contingents,
     pub(super) executions: Executions,
     pub(super) correlations: Correlations,
     pub(super) last_ids: [ClOrdId; SOURCES_MAX],
@@ -46,6 +47,7 @@ impl State {
             account: Account::new(settings.account.initial_capital),
             books,
             orders: OrderBook::new(settings.capacity.orders),
+            contingents: Contingents::new(settings.capacity.orders, settings.instruments.len()),
             executions: Executions::new(settings.capacity.executions),
             correlations: Correlations::new(settings.instruments.len(), window),
             last_ids: [ClOrdId::NONE; SOURCES_MAX],
@@ -83,6 +85,11 @@ impl State {
     /// The orders.
     pub const fn orders(&self) -> &OrderBook {
         &self.orders
+    }
+
+    /// The contingent orders.
+    pub const fn contingents(&self) -> &Contingents {
+        &self.contingents
     }
 
     /// The executions seen.
@@ -168,6 +175,7 @@ impl State {
             book.digest(&mut digest);
         }
         self.orders.digest(&mut digest);
+        self.contingents.digest(&mut digest);
         self.executions.digest(&mut digest);
         self.correlations.digest(&mut digest);
         for id in &self.last_ids {

@@ -2,6 +2,7 @@
 //! all.
 
 pub mod book;
+pub mod contingent;
 pub mod requests;
 pub mod state;
 pub mod sweep;
@@ -10,6 +11,7 @@ pub mod sweep;
 mod order;
 
 pub use book::{OrderBook, SlotKey};
+pub use contingent::{Contingent, Contingents, Links};
 pub use order::{ClOrdId, Contribution, Flags, OrdStatus, OrdType, Order, Tif};
 pub use requests::{Request, RequestKind, Requests};
 pub use state::{Cell, OrderEvent, OrderState};

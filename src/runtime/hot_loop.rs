@@ -202,6 +202,7 @@ impl HotLoop {
                 | Input::Cancel { .. }
                 | Input::Replace { .. }
                 | Input::ClosePosition { .. }
+                | Input::Contingent { .. }
                 | Input::Halt { .. }
                 | Input::CancelAll {}
                 | Input::DayRoll {}
