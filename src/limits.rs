@@ -37,7 +37,7 @@ pub const REQUESTS_PER_ORDER_MAX: usize = 8;
 /// change of an order looks through, then take 24 KiB: they stay in the first cache.
 pub const CONTINGENTS_MAX: usize = 1_024;
 /// Contingent orders that one turn looks at: each looks at all others of its instrument.
-pub const CONTINGENT_VISITS_MAX: usize = 64;
+pub const CONTINGENT_VISITS_MAX: usize = 32;
 /// Slots that one contingent order may need in a turn: the records of an order that is let go and
 /// breaks every rule there is.
 pub const CONTINGENT_SLOTS_MAX: usize = 64;

@@ -23,6 +23,7 @@ pub(super) struct Standing {
     state: OrderState,
     pub(super) cum_qty: Qty,
     order_qty: Qty,
+    triggered: bool,
     requests: usize,
 }
 
@@ -33,6 +34,7 @@ impl Standing {
             state: order.state.max(OrderState::Submitted),
             cum_qty: order.cum_qty,
             order_qty: order.order_qty,
+            triggered: order.flags.has(Flags::TRIGGERED),
             requests: order.requests.iter().count(),
         }
     }

@@ -265,16 +265,17 @@ impl<'a> Leg<'a> {
         Some(Self { state, links, entry, order, parent })
     }
 
-    /// The other entries, each with its order.
-    fn others(&self) -> impl Iterator<Item = (&'a Links, &'a Order)> {
+    /// The orders of the other entries whose links are such.
+    fn others(&self, are: impl Fn(&Links) -> bool) -> impl Iterator<Item = (&'a Links, &'a Order)> {
         let (state, own) = (self.state, self.links.order);
-        let all = state.contingents().iter().filter(move |(_, links)| links.order != own);
-        all.filter_map(move |(_, links)| Some((links, state.order(links.order)?)))
+        let all = state.contingents().iter().map(|(_, links)| links);
+        let such = all.filter(move |links| links.order != own && are(links));
+        such.filter_map(move |links| Some((links, state.order(links.order)?)))
     }
 
     fn siblings(&self) -> impl Iterator<Item = &'a Order> {
         let own = self.links;
-        self.others().filter(|(links, _)| own.are_siblings(links)).map(|(_, order)| order)
+        self.others(|links| own.are_siblings(links)).map(|(_, order)| order)
     }
 
     /// Whether it leaves what its parent enters.
@@ -286,10 +287,9 @@ impl<'a> Leg<'a> {
     fn exits(&self) -> impl Iterator<Item = &'a Order> {
         let own = self.links;
         let parent = self.parent.filter(|parent| leaves(self.order, parent));
-        self.others().filter_map(move |(links, order)| {
-            let parent = parent?;
-            (own.share_parent(links) && leaves(order, parent)).then_some(order)
-        })
+        let shares = move |links: &Links| parent.is_some() && own.share_parent(links);
+        let orders = self.others(shares).map(|(_, order)| order);
+        orders.filter(move |order| parent.is_some_and(|parent| leaves(order, parent)))
     }
 
     /// Those that share with it what is to be done.
@@ -411,12 +411,11 @@ impl<'a> Leg<'a> {
                 && order.is_out()
         };
         let shares = |links: &Links, order: &Order| {
-            let kin = self.links.are_siblings(links)
-                || (self.links.share_parent(links)
-                    && self.parent.is_some_and(|parent| leaves(order, parent)));
-            own.is_held() && kin
+            let exits = self.parent.is_some_and(|parent| leaves(order, parent));
+            self.links.are_siblings(links) || (self.links.share_parent(links) && exits)
         };
-        let others = self.others().filter(|(links, order)| is_exit(order) && !shares(links, order));
+        let others = self.others(|_| true).filter(|(_, order)| is_exit(order));
+        let others = others.filter(|(links, order)| !(own.is_held() && shares(links, order)));
         others.fold(i128::from(self.held()), |left, (_, order)| left - i128::from(soon_open(order)))
     }
 
@@ -435,9 +434,9 @@ impl<'a> Leg<'a> {
     fn is_blocked(&self) -> bool {
         let triggered = |order: &Order| order.flags.has(Flags::TRIGGERED);
         if triggered(self.order) {
-            return self.rivals().any(Order::is_out);
+            return self.rivals().any(may_trade);
         }
-        self.rivals().any(|rival| triggered(rival) && !rival.state.is_final())
+        self.rivals().any(|rival| triggered(rival) && (rival.is_held() || may_trade(rival)))
     }
 
     /// Whether it rests at the venue where another of its group is triggered.
@@ -451,6 +450,12 @@ impl<'a> Leg<'a> {
 /// Whether an order leaves what another enters.
 fn leaves(order: &Order, parent: &Order) -> bool {
     (order.instrument, order.side) == (parent.instrument, parent.side.opposite())
+}
+
+/// Whether the venue may still trade it: it is there, or a replace that is on its way may open it
+/// again.
+fn may_trade(order: &Order) -> bool {
+    order.is_out() || order.contribution().qty > Qty(0)
 }
 
 /// Lots open at the venue when it has done what it was asked.

@@ -114,7 +114,8 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
         instrument: found.instrument,
         qty: after.qty,
         price: after.price,
-        stop_price: after.stop_price,
+        // A stop that was held here keeps its stop price; the venue knows none.
+        stop_price: after.stop_price.filter(|_| found.ord_type.has_stop()),
     });
 }
 
