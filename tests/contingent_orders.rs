@@ -260,9 +260,8 @@ impl Desk {
     }
 
     fn last_refusal(&self) -> Option<Code> {
-        let refusals = self.events().filter_map(|event| match event {
-            Event::Refused { code, .. } => Some(code),
-            _ => None,
+        let refusals = self.events().filter_map(|event| {
+            if let Event::Refused { code, .. } = event { Some(code) } else { None }
         });
         refusals.last()
     }
@@ -1156,10 +1155,10 @@ fn exits_pass_a_halt() {
         desk.replaced(target);
         assert_eq!(desk.mark(95.0), ["cancel 2"]);
         assert_eq!(desk.cancelled(target), ["1 leave 10 market"]);
-        let new = desk.out.messages.iter().rev().find_map(|message| match message {
-            Message::New(new) => Some(*new),
-            _ => None,
-        });
+        let new =
+            desk.out.messages.iter().rev().find_map(|message| {
+                if let Message::New(new) = message { Some(*new) } else { None }
+            });
         assert!(new.is_some_and(|new| new.shrink_only), "the broker's gate would hold it back");
         desk.fill(stop, 10, 95.0);
         desk.done();
@@ -1276,6 +1275,33 @@ fn held_orders_of_the_day_end_with_it() {
             assert!(desk.order(gtc).is_held());
         }
     });
+}
+
+#[test]
+fn a_held_order_ends_at_its_time() {
+    both(|side| {
+        let mut desk = Desk::new(side);
+        let (entry, _) = desk.enter(10, 100.0);
+        desk.fill(entry, 10, 100.0);
+        let id = desk.id();
+        let end = Ts(5 * SECOND);
+        let leg = Leg { tif: Tif::Gtd, ..desk.exit(id, 10, None, Some(95.0)) }.input();
+        desk.take(with_end(leg, end));
+        desk.mark(100.0);
+        assert!(desk.order(id).is_held());
+        desk.ts = end.0;
+        // The price that comes too late is through the stop as well.
+        assert_eq!(desk.mark(95.0), NOTHING);
+        assert!(desk.is(id, OrderState::Expired));
+        desk.done();
+    });
+}
+
+fn with_end(mut input: Input, end: Ts) -> Input {
+    if let Input::Contingent { expire_at, .. } = &mut input {
+        *expire_at = Some(end);
+    }
+    input
 }
 
 // Venues as they are.

@@ -206,7 +206,7 @@ impl Feeder {
     /// Depends on something that is there, is to come, or never will.
     fn contingent(&mut self) -> Input {
         let (id, qty) = (self.new_id(), self.qty());
-        let mut other = |feeder: &mut Self| match feeder.random.below(5) {
+        let other = |feeder: &mut Self| match feeder.random.below(5) {
             0 | 1 => ClOrdId::NONE,
             2 => ClOrdId::new(0, feeder.next + 1 + feeder.random.below(3)),
             _ => feeder.old_id(),

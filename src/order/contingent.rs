@@ -355,7 +355,8 @@ mod tests {
         assert_eq!(table.remove(1).order, id(2));
         assert!(put(&mut table, 5));
         assert_eq!(table.place(id(5)), Some(1));
-        (0..3).for_each(|at| drop(table.remove(at)));
+        let removed = (0..3).map(|at| table.remove(at).order.counter()).sum::<u64>();
+        assert_eq!(removed, 1 + 5 + 3);
         assert_eq!((table.used(), table.len()), (0, 0));
         assert!(!table.watch(InstrumentId(0)) && !table.is_due());
     }

@@ -360,6 +360,10 @@ impl State {
         let Some(order) = self.orders.get(links.order).filter(|order| order.is_held()) else {
             return;
         };
+        if is_late(order, self.ts) {
+            self.contingents.mark(at, false);
+            return;
+        }
         if !order.ord_type.has_stop() || order.flags.has(Flags::TRIGGERED) {
             return;
         }
@@ -429,9 +433,7 @@ impl State {
         }
         for at in 0..self.contingents.used() {
             let Some((links, _)) = self.contingents.at(at) else { continue };
-            let ends = |order: &Order| {
-                order.tif == Tif::Day || order.expire_at.is_some_and(|end| end <= self.ts)
-            };
+            let ends = |order: &Order| order.tif == Tif::Day || is_late(order, self.ts);
             if self.held(links.order).is_some_and(ends) {
                 self.contingents.entry_mut(at).expires = true;
                 self.contingents.mark(at, false);
@@ -458,6 +460,11 @@ impl State {
         self.contingents.give_back(usize::try_from(next).expect("a 64-bit machine"));
         self.sweeps.set(SweepKind::Contingent, if done { None } else { Some(next) });
     }
+}
+
+/// Whether a good-till-date order's time is up.
+fn is_late(order: &Order, now: Ts) -> bool {
+    order.tif == Tif::Gtd && order.expire_at.is_some_and(|end| end <= now)
 }
 
 /// A trailing stop's cost behind the best one, rounded to the tick away from the market.
