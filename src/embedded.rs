@@ -14,7 +14,7 @@ use crate::journal::{Journal, JournalError};
 use crate::order::{ClOrdId, Order};
 use crate::position::Position;
 use crate::settings::Settings;
-use crate::strategy::Signal;
+use crate::strategy::{Bracket, Signal};
 use crate::units::{Price, Ts};
 use std::collections::VecDeque;
 use std::ops::Range;
@@ -153,6 +153,20 @@ impl<B: Broker> TradeEngine<B> {
         let id = self.next_id();
         self.input(&signal.input(id))?;
         Ok(id)
+    }
+
+    /// Sends a bracket on its way: its exits, to be held, then its entry. Returns the ids of stop
+    /// loss, take profit and entry.
+    ///
+    /// # Errors
+    /// Those of the journal. An entry that risk turns down is no error: it is REJECTED, and its
+    /// exits are withdrawn.
+    pub fn bracket(&mut self, bracket: &Bracket) -> Result<[ClOrdId; 3], JournalError> {
+        let ids = [self.next_id(), self.next_id(), self.next_id()];
+        for input in bracket.inputs(ids) {
+            self.input(&input)?;
+        }
+        Ok(ids)
     }
 
     /// Flattens one symbol at the market; returns the id of the order that does it.

@@ -309,6 +309,53 @@ record_kinds! {
         Checkpoint = 112 "checkpoint" {
             hash: u64,
         },
+        /// A held order depends on others from now on.
+        Linked = 116 "linked" {
+            order: ClOrdId,
+            parent: ClOrdId,
+            sibling: ClOrdId,
+            trail: Option<Price>,
+        },
+        /// A held order is let go, as what the venue is to know; risk is asked next.
+        Released = 117 "released" {
+            order: ClOrdId,
+            /// A stop that has been triggered goes out as a market order, a stop-limit as a limit.
+            ord_type: OrdType,
+            order_qty: Qty,
+        },
+        /// Risk does not let an exit go, or grow, now. It is held (or stays as it is), and tried
+        /// again.
+        HeldBack = 118 "held_back" {
+            order: ClOrdId,
+            /// The total that was wanted.
+            order_qty: Qty,
+            reason: Code,
+        },
+        /// A held order ends before it was handed over: CANCELLED.
+        Withdrawn = 119 "withdrawn" {
+            order: ClOrdId,
+            /// The request that asked for it; none for the engine's own decision.
+            request: ClOrdId,
+            /// Why the engine decided so.
+            reason: Option<Code>,
+        },
+        /// What a held order is for, after those that it depends on have traded.
+        Resized = 120 "resized" {
+            order: ClOrdId,
+            order_qty: Qty,
+        },
+        /// A held order's terms are these now: a request was carried out here.
+        Amended = 121 "amended" {
+            order: ClOrdId,
+            request: ClOrdId,
+            order_qty: Qty,
+            price: Option<Price>,
+            stop_price: Option<Price>,
+        },
+        /// Nothing depends on it any more, nor it on anything: its place is free.
+        Unlinked = 122 "unlinked" {
+            order: ClOrdId,
+        },
     }
 }
 

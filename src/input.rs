@@ -268,6 +268,30 @@ record_kinds! {
             id: ClOrdId,
             instrument: InstrumentId,
         },
+        /// An order that depends on others, kept by the engine: it is taken in and held, and handed
+        /// over when its time has come. See [`Contingents`](crate::order::Contingents).
+        Contingent = 13 "contingent" {
+            id: ClOrdId,
+            instrument: InstrumentId,
+            side: Side,
+            ord_type: OrdType,
+            tif: Tif,
+            strategy: u16,
+            /// [`Flags::REDUCE_ONLY`] or nothing.
+            flags: Flags,
+            qty: Qty,
+            price: Option<Price>,
+            /// May be left out where `trail` gives it.
+            stop_price: Option<Price>,
+            expire_at: Option<Ts>,
+            /// Held until this order trades: it may be there, or is to come.
+            parent: ClOrdId,
+            /// What one of the two trades is taken from the other: it may be there, or is to come.
+            sibling: ClOrdId,
+            /// Of a stop order: how far its stop price stays behind the best mark.
+            trail: Option<Price>,
+            defect: Option<Code>,
+        },
         /// A market price.
         Mark = 16 "mark" {
             instrument: InstrumentId,
@@ -400,6 +424,14 @@ impl Input {
             }
             Self::Order { price, stop_price, expire_at, .. } => {
                 for price in [price, stop_price].into_iter().flatten() {
+                    price.0 = price.0.max(-i64::MAX);
+                }
+                if let Some(expire_at) = expire_at {
+                    expire_at.0 = expire_at.0.max(-i64::MAX);
+                }
+            }
+            Self::Contingent { price, stop_price, trail, expire_at, .. } => {
+                for price in [price, stop_price, trail].into_iter().flatten() {
                     price.0 = price.0.max(-i64::MAX);
                 }
                 if let Some(expire_at) = expire_at {

@@ -33,6 +33,18 @@ pub const INSTRUMENTS_MAX: usize = 1_024;
 pub const ORDERS_MAX: usize = 16_384;
 /// Replaces outstanding for one order; one cancel has its place beside them.
 pub const REQUESTS_PER_ORDER_MAX: usize = 8;
+/// Contingent orders at once: five hundred brackets, the entry not counted. Their links, which every
+/// change of an order looks through, then take 24 KiB: they stay in the first cache.
+pub const CONTINGENTS_MAX: usize = 1_024;
+/// Contingent orders that one turn looks at: each looks at all others of its instrument.
+pub const CONTINGENT_VISITS_MAX: usize = 32;
+/// Slots that one contingent order may need in a turn: the records of an order that is let go and
+/// breaks every rule there is.
+pub const CONTINGENT_SLOTS_MAX: usize = 64;
+/// How often the engine asks for the same contingent order between two things that happen to it.
+pub const CONTINGENT_TRIES_MAX: u8 = 4;
+/// After so long without success, a price is reason enough to try again: a second.
+pub const CONTINGENT_RETRY_NS: i64 = 1_000_000_000;
 /// Executions remembered for duplicate detection, for the life of the log.
 pub const EXECUTIONS_MAX: usize = 1 << 20;
 /// Executions kept free for reports when the table is nearly full: new orders are refused before.
@@ -128,6 +140,9 @@ const _: () = {
     assert!(EXECUTIONS_RESERVE < EXECUTIONS_MAX);
     // A sweep's turn: two records of at most three slots for each order, and the group's own.
     assert!(SWEEP_ORDERS_MAX * 6 + 32 <= SLOTS_PER_INPUT_MAX);
+    // A turn does at least one contingent order, its own records and a checkpoint.
+    assert!(CONTINGENT_SLOTS_MAX + 8 <= SLOTS_PER_INPUT_MAX);
+    assert!(CONTINGENTS_MAX.is_multiple_of(64));
     assert!(EVENT_RING_SLOTS_MIN <= EVENT_RING_SLOTS);
     assert!(EVENT_RING_SLOTS <= EVENT_RING_SLOTS_MAX);
     // By default a third is left for signals when a kill of every order has its place.

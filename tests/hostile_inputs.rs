@@ -28,8 +28,9 @@ use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
 const STEPS_PER_RUN: usize = 400;
 const INSTRUMENTS: u16 = 4;
-/// A sweep over the few orders held here takes far fewer turns.
-const SWEEP_TURNS_MAX: usize = 16;
+/// A sweep over the few orders held here takes far fewer turns, and a contingent order that breaks
+/// every rule a quarter of one.
+const SWEEP_TURNS_MAX: usize = 64;
 
 #[derive(Default)]
 struct Collected {
@@ -164,7 +165,7 @@ impl Stranger {
     }
 
     fn input(&mut self, state: &State) -> Input {
-        match self.random.below(20) {
+        match self.random.below(23) {
             0..=3 => self.order(),
             4 => self.signal(),
             5 => Input::Cancel { id: self.new_id(), order: self.any_id(state) },
@@ -189,6 +190,7 @@ impl Stranger {
                 let instrument = instrument(&mut self.random);
                 Input::ClosePosition { id: self.new_id(), instrument }
             }
+            18..=20 => self.contingent(state),
             _ => self.command(),
         }
     }
@@ -210,6 +212,41 @@ impl Stranger {
             stop_price: maybe(random, price),
             expire_at: maybe(random, |random| Ts(figure(random, i64::MAX - 1))),
             defect: if random.below(30) == 0 { Some(random.pick(Code::ALL)) } else { None },
+        }
+    }
+
+    fn contingent(&mut self, state: &State) -> Input {
+        let (parent, sibling) = (self.other(state), self.other(state));
+        let Input::Order { id, instrument, side, ord_type, tif, strategy, flags, .. } =
+            self.order()
+        else {
+            unreachable!("an order is one")
+        };
+        let random = &mut self.random;
+        Input::Contingent {
+            id,
+            instrument,
+            side,
+            ord_type,
+            tif,
+            strategy,
+            flags,
+            qty: qty(random),
+            price: maybe(random, price),
+            stop_price: maybe(random, price),
+            expire_at: maybe(random, |random| Ts(figure(random, i64::MAX - 1))),
+            parent,
+            sibling,
+            trail: if random.below(3) == 0 { Some(price(random)) } else { None },
+            defect: None,
+        }
+    }
+
+    fn other(&mut self, state: &State) -> ClOrdId {
+        match self.random.below(4) {
+            0 | 1 => ClOrdId::NONE,
+            2 => ClOrdId::new(2, self.next + 1 + self.random.below(4)),
+            _ => self.any_id(state),
         }
     }
 

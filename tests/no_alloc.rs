@@ -16,6 +16,7 @@ use trade_engine::runtime::{
 use trade_engine::settings::{
     Capacity, Count, LimitKey, Limits, Millis, OnAnomaly, RiskSettings, Scope, Settings,
 };
+use trade_engine::strategy::Bracket;
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
 struct Counting;
@@ -64,6 +65,8 @@ struct World {
     feedback: rtrb::Consumer<Feedback>,
     slots: u64,
     executions: u64,
+    /// Stops that were triggered and went out.
+    stops: u64,
 }
 
 const ES: InstrumentId = InstrumentId(0);
@@ -115,8 +118,19 @@ impl World {
         let mut engine = Engine::new(settings);
         engine.open_log(Ts(0), "test", "", &mut ());
         let hot_loop = HotLoop::new(engine, ends, shared, Clock::new());
-        let (slots, executions) = (0, 0);
-        Self { hot_loop, control, inputs, reports, records, orders, feedback, slots, executions }
+        let (slots, executions, stops) = (0, 0, 0);
+        Self {
+            hot_loop,
+            control,
+            inputs,
+            reports,
+            records,
+            orders,
+            feedback,
+            slots,
+            executions,
+            stops,
+        }
     }
 
     fn send(&mut self, at: i64, input: Input) {
@@ -142,16 +156,31 @@ impl World {
     }
 
     fn answer(&mut self, at: i64, message: &Message) {
-        let Message::New(new) = message else { return };
+        let new = match message {
+            Message::New(new) => new,
+            Message::Cancel { order, request, .. } => {
+                let (order, request, kind) = (*order, *request, StatusKind::Cancelled);
+                let message = ToEngine::Input(Input::Status { order, kind, request });
+                return self.reports.push(Inbound { ts: Ts(at), sent: 1, message }).expect("room");
+            }
+            Message::Replace { .. }
+            | Message::Mark { .. }
+            | Message::Bar { .. }
+            | Message::DayRoll
+            | Message::Time => return,
+        };
         let (order, request, kind) = (new.order, ClOrdId::NONE, StatusKind::Accepted);
         let mut reports = vec_of([Input::Status { order, kind, request }]);
-        for _ in 0..2 {
+        self.stops += u64::from(new.ord_type == OrdType::Market);
+        // A target is far away and rests.
+        let rests = new.price.is_some_and(|price| price > Price(4_650 * Price::ONE.0));
+        for _ in 0..if rests { 0 } else { 2 } {
             self.executions += 1;
             reports.push(Input::Trade {
                 order,
                 exec: ExecKey(u128::from(self.executions)),
                 qty: Qty(1),
-                price: new.price.expect("a limit order"),
+                price: new.price.unwrap_or(Price(4_500 * Price::ONE.0)),
                 commission: Money(2_050_000_000_000_000_000),
                 instrument: new.instrument,
                 side: new.side,
@@ -191,6 +220,9 @@ impl World {
                 defect: None,
             },
         );
+        if round % 10 == 0 {
+            self.bracket(round, price);
+        }
         if round % 1_000 == 0 {
             self.send(round, Input::DayRoll {});
             self.send(round, Input::CancelAll {});
@@ -213,6 +245,22 @@ impl World {
             self.settle(round);
             assert!(self.hot_loop.state().halted().is_none());
         }
+    }
+}
+
+impl World {
+    /// An entry, a target that rests, and a trailing stop: the price turns, the target is
+    /// cancelled, the stop goes.
+    fn bracket(&mut self, round: i64, price: Price) {
+        let id = |n: u64| ClOrdId::new(1, u64::try_from(round).expect("rounds count up") * 4 + n);
+        let away = |ticks: i64| Price(price.0 + ticks * Price::ONE.0);
+        let bracket = Bracket::new(ES, Side::Buy, Qty(2), away(-50), away(200));
+        let bracket = bracket.limit(price).trail(Price(Price::ONE.0));
+        for input in bracket.inputs([id(0), id(1), id(2)]) {
+            self.send(round, input);
+        }
+        self.send(round, Input::Mark { instrument: ES, price: away(5), bid: None, ask: None });
+        self.send(round, Input::Mark { instrument: ES, price: away(3), bid: None, ask: None });
     }
 }
 
@@ -239,6 +287,7 @@ fn a_million_events_allocate_nothing() {
     assert!(state.account().balance(1).is_some_and(|euros| euros.commission.0 > 0));
     assert!(state.strategy_pnl(1).is_some_and(|pnl| pnl.0 != 0));
     assert!(state.executions().len() > 50_000, "{} executions", state.executions().len());
+    assert!(world.stops > 1_000, "{} stops", world.stops);
     assert_eq!(state.orders().len(), state.orders().iter().count());
     assert_eq!(COUNT.get(), 0, "allocations or frees over {} slots", world.slots - before);
 }

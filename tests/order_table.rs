@@ -18,14 +18,14 @@ CREATED      Accept         bad             the venue cannot know it
 CREATED      TradePart      late            money first, whoever is wrong
 CREATED      TradeFull      late            money first, whoever is wrong
 CREATED      Reject         bad             the venue cannot know it
-CREATED      Cancel         bad             it lives for the length of one input
-CREATED      Expire         bad             the venue cannot know it
+CREATED      Cancel         ->CANCELLED     a held order is withdrawn before hand-over
+CREATED      Expire         ->EXPIRED       a held order's time is up before hand-over
 CREATED      AmendNone      bad             there is nothing to amend
 CREATED      AmendPart      bad             there is nothing to amend
 CREATED      AmendFull      bad             there is nothing to amend
-CREATED      AskCancel      bad             it lives for the length of one input
-CREATED      AskReplace     bad             it lives for the length of one input
-CREATED      AskReplaceFull bad             it lives for the length of one input
+CREATED      AskCancel      bad             nobody but us has it: it is withdrawn at once
+CREATED      AskReplace     bad             nobody but us has it: it is amended at once
+CREATED      AskReplaceFull bad             nobody but us has it: it is amended at once
 CREATED      Close          bad             only what has ended is retired
 
 PENDING      Pass           bad             it has passed already

@@ -243,12 +243,48 @@ fn money_and_control_events() -> Vec<Event> {
     ]
 }
 
+fn contingent_input() -> Input {
+    let (id, instrument, price, defect) = (ORDER, ES, Some(PX), Some(Code::OffTick));
+    Input::Contingent {
+        id,
+        instrument,
+        side: Side::Buy,
+        ord_type: OrdType::Stop,
+        tif: Tif::Gtc,
+        strategy: 7,
+        flags: Flags::REDUCE_ONLY,
+        qty: QTY,
+        price: None,
+        stop_price: STOP,
+        expire_at: Some(AT),
+        parent: ClOrdId::new(3, 9),
+        sibling: REQUEST,
+        trail: price,
+        defect,
+    }
+}
+
+fn contingent_events() -> Vec<Event> {
+    let (order, request, price) = (ORDER, REQUEST, Some(PX));
+    vec![
+        Event::Linked { order, parent: ClOrdId::new(3, 9), sibling: REQUEST, trail: price },
+        Event::Released { order, ord_type: OrdType::Market, order_qty: QTY },
+        Event::HeldBack { order, order_qty: QTY, reason: Code::MarketClosed },
+        Event::Withdrawn { order, request, reason: Some(Code::NoPosition) },
+        Event::Resized { order, order_qty: QTY },
+        Event::Amended { order, request, order_qty: QTY, price, stop_price: STOP },
+        Event::Unlinked { order },
+    ]
+}
+
 /// One record of every kind, its fields all different from what they are when left out.
 fn samples() -> Vec<Body> {
     let openings = openings().into_iter().map(Body::Opening);
     let inputs = inputs().into_iter().map(|input| Body::Input(input, 0xa1a2_a3a4_a5a6_a7a8));
-    let events = order_events().into_iter().chain(money_and_control_events()).map(Body::Event);
-    openings.chain(inputs).chain(events).collect()
+    let events = order_events().into_iter().chain(money_and_control_events());
+    let events = events.chain(contingent_events()).map(Body::Event);
+    let contingent = Body::Input(contingent_input(), 0xa1a2_a3a4_a5a6_a7a8);
+    openings.chain(inputs).chain(events).chain([contingent]).collect()
 }
 
 #[test]

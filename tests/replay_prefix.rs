@@ -195,7 +195,7 @@ impl Feeder {
             1 => 0,
             _ => 1_000_000,
         };
-        let input = match self.random.below(16) {
+        let input = match self.random.below(20) {
             0..=2 => self.order(),
             3 => self.signal(),
             4 | 5 => {
@@ -216,6 +216,8 @@ impl Feeder {
                 let instrument = instrument(&mut self.random);
                 Input::ClosePosition { id: self.new_id(), instrument }
             }
+            15 | 16 => self.contingent(),
+            17 => self.bracket(),
             _ => self.command(),
         };
         (Ts(self.ts), input)
@@ -243,6 +245,63 @@ impl Feeder {
             stop_price: maybe(random, price),
             expire_at: maybe(random, |random| Ts(self.ts + 5_000_000 - random.range(9_000_000))),
             defect: if random.below(30) == 0 { Some(Code::OffLot) } else { None },
+        }
+    }
+
+    /// Depends on something that is there, is to come, or never will.
+    fn contingent(&mut self) -> Input {
+        let (id, qty) = (self.new_id(), self.qty());
+        let other = |feeder: &mut Self| match feeder.random.below(5) {
+            0 | 1 => ClOrdId::NONE,
+            2 => ClOrdId::new(0, feeder.next + 1 + feeder.random.below(3)),
+            _ => feeder.old_id(),
+        };
+        let (parent, sibling) = (other(self), other(self));
+        let Input::Order { instrument, side, ord_type, tif, strategy, flags, .. } = self.order()
+        else {
+            unreachable!("an order is one")
+        };
+        let random = &mut self.random;
+        Input::Contingent {
+            id,
+            instrument,
+            side,
+            ord_type,
+            tif,
+            strategy,
+            flags,
+            qty,
+            price: maybe(random, price),
+            stop_price: maybe(random, price),
+            expire_at: maybe(random, |random| Ts(self.ts + 5_000_000 - random.range(9_000_000))),
+            parent,
+            sibling,
+            trail: if random.below(4) == 0 { Some(Price(PRICE_SCALE / 2)) } else { None },
+            defect: if random.below(30) == 0 { Some(Code::OffLot) } else { None },
+        }
+    }
+
+    /// The next exit of an entry that works, with everything as it should be.
+    fn bracket(&mut self) -> Input {
+        let (id, parent) = (self.new_id(), self.old_id());
+        let random = &mut self.random;
+        let (stop, at) = (random.below(2) == 0, Some(price(random)));
+        Input::Contingent {
+            id,
+            instrument: instrument(random),
+            side: random.pick(&[Side::Buy, Side::Sell]),
+            ord_type: if stop { OrdType::Stop } else { OrdType::Limit },
+            tif: random.pick(&[Tif::Day, Tif::Gtc]),
+            strategy: 0,
+            flags: Flags::REDUCE_ONLY,
+            qty: Qty(1 + random.range(9)),
+            price: if stop { None } else { at },
+            stop_price: if stop { at } else { None },
+            expire_at: None,
+            parent: if random.below(2) == 0 { parent } else { ClOrdId::NONE },
+            sibling: ClOrdId::NONE,
+            trail: None,
+            defect: None,
         }
     }
 

@@ -1,6 +1,8 @@
 //! The only code that writes state: one record in, one change made, and what it says about itself
 //! checked against what came of it.
 
+mod contingents;
+
 use super::state::{OWN_SOURCE, State};
 use crate::code::Code;
 use crate::codec::FLAG_CLAMPED;
@@ -9,8 +11,8 @@ use crate::input::Input;
 use crate::instrument::InstrumentId;
 use crate::limits::{PRICE_MAX, QTY_MAX};
 use crate::order::{
-    Cell, ClOrdId, Flags, OrdType, Order, OrderBook, OrderEvent, OrderState, Request, RequestKind,
-    Requests, Sent, SweepKind, Tif,
+    Cell, ClOrdId, Flags, Links, OrdType, Order, OrderBook, OrderEvent, OrderState, Request,
+    RequestKind, Requests, Sent, SweepKind, Tif,
 };
 use crate::position::{Balance, Fill, Position, Rate, slippage};
 use crate::risk::{InstrumentBook, Market};
@@ -68,7 +70,9 @@ pub fn apply(state: &mut State, record: &Record) -> Result<(), Diverged> {
         Body::Input(input, _) => state.apply_input(input),
         Body::Event(event) => state.apply_event(event),
     }
-    .map_err(diverged)
+    .map_err(diverged)?;
+    state.stir();
+    Ok(())
 }
 
 impl State {
@@ -79,7 +83,10 @@ impl State {
             Input::Mark { instrument, price, bid, ask } => {
                 let ts = self.ts;
                 if usable_marks(&[Some(price), bid, ask]) {
-                    self.set_market(instrument, Market { price: Some(price), bid, ask, ts });
+                    let market = Market { price: Some(price), bid, ask, ts };
+                    if self.set_market(instrument, market) {
+                        self.watch(instrument, None, &[price]);
+                    }
                 }
             }
             Input::Bar { instrument, open, high, low, close, opened, .. } => {
@@ -88,6 +95,7 @@ impl State {
                     let market = Market { price: Some(close), bid: None, ask: None, ts };
                     if self.set_market(instrument, market) {
                         self.correlations.on_bar(instrument, opened, close);
+                        self.watch(instrument, Some(opened), &[open, high, low, close]);
                     }
                 }
             }
@@ -99,6 +107,7 @@ impl State {
                     self.account.note_peak();
                 }
             }
+            Input::Continue {} => self.take_due(),
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Signal { .. }
@@ -106,6 +115,7 @@ impl State {
             | Input::Cancel { .. }
             | Input::Replace { .. }
             | Input::ClosePosition { .. }
+            | Input::Contingent { .. }
             | Input::Trade { .. }
             | Input::Status { .. }
             | Input::Replaced { .. }
@@ -115,7 +125,6 @@ impl State {
             | Input::CancelAll {}
             | Input::DayRoll {}
             | Input::Timer {}
-            | Input::Continue {}
             | Input::Bust { .. }
             | Input::Correct { .. }
             | Input::SetLimit { .. }
@@ -159,21 +168,29 @@ impl State {
                 order.requests.iter().find(|r| r.id == request).map(|_| ()).ok_or(NO_REQUEST)
             }
             Event::RequestRejected { order, request } => self.end_request(order, request),
-            Event::Replaced { .. } => self.replace(event),
+            Event::Replaced { order, request, order_qty, .. } => {
+                self.replace(event)?;
+                self.wanted_now(order, request, order_qty);
+                Ok(())
+            }
             Event::Traded { .. } => self.trade(event),
             Event::Position { instrument, qty, open_cost, realized } => {
                 let position = self.position(instrument).ok_or(NO_INSTRUMENT)?;
                 let same = (position.qty, position.open_cost) == (qty, open_cost)
                     && position.net_realized() == Some(realized);
+                self.position_moved(instrument);
                 if same { Ok(()) } else { Err("the position is another") }
             }
             Event::PositionOpened { instrument, qty, open_cost } => {
-                self.open_position(instrument, qty, open_cost)
+                self.open_position(instrument, qty, open_cost)?;
+                self.position_moved(instrument);
+                Ok(())
             }
             Event::Unassigned { order, .. } if !Self::may_have_row(order) => {
                 Err("the id is none of an order")
             }
             Event::Unassigned { order, instrument, side } => {
+                self.touch(order, false);
                 let order = unassigned(order, instrument, side, self.ts);
                 if self.orders.insert(order) { Ok(()) } else { Err("no room for the order") }
             }
@@ -202,6 +219,11 @@ impl State {
                     return Err("the equity is another");
                 }
                 self.account.roll_day();
+                self.end_day();
+                Ok(())
+            }
+            Event::Sweep { kind: SweepKind::Contingent, next, done } => {
+                self.give_back(next, done);
                 Ok(())
             }
             Event::Sweep { kind, next, done } => {
@@ -228,6 +250,17 @@ impl State {
                 self.checkpoint_seq = self.seq;
                 if same { Ok(()) } else { Err("the state hashes to another value") }
             }
+            Event::Linked { order, parent, sibling, trail } => {
+                self.link(Links { order, parent, sibling }, trail)
+            }
+            Event::Released { order, ord_type, order_qty } => {
+                self.release(order, ord_type, order_qty)
+            }
+            Event::HeldBack { order, order_qty, .. } => self.hold_back(order, order_qty),
+            Event::Withdrawn { order, request, reason } => self.withdraw(order, request, reason),
+            Event::Resized { order, order_qty } => self.resize(order, order_qty),
+            Event::Amended { .. } => self.amend(event),
+            Event::Unlinked { order } => self.unlink(order),
         }
     }
 
@@ -239,11 +272,14 @@ impl State {
         if !self.is_new_id(id) {
             return Err("the id has been used");
         }
-        self.last_ids[id.source()] = id;
+        self.spend_id(id);
         if instrument != InstrumentId::UNKNOWN && self.book(instrument).is_none() {
             return Err(NO_INSTRUMENT);
         }
-        if self.orders.insert(order) { Ok(()) } else { Err("no room for the order") }
+        if !self.orders.insert(order) {
+            return Err("no room for the order");
+        }
+        self.meet(id)
     }
 
     /// Changes an order, and what it adds to its side's worst case with it. Every change of an
@@ -254,6 +290,7 @@ impl State {
         let before = order.contribution();
         let ladder = Some(&mut self.controls.ladder).filter(|ladder| ladder.is_on());
         let reached = ladder.as_ref().and_then(|_| order.reach());
+        let stood = contingents::Standing::of(order);
         change(order)?;
         if order.flags.has(Flags::OVERDUE) && !order.awaits_answer() {
             // It has been answered, late.
@@ -263,9 +300,11 @@ impl State {
         if let Some(ladder) = ladder {
             ladder.reprice((order.instrument, order.side), slot, reached, order.reach());
         }
+        let stands = contingents::Standing::of(order);
         let ended = OrderBook::can_retire(order);
+        let instrument = order.instrument;
         if before != after
-            && let Some(book) = self.books.get_mut(order.instrument.index())
+            && let Some(book) = self.books.get_mut(instrument.index())
         {
             let InstrumentBook { exposure, .. } = book;
             exposure.remove(before).map_err(|_| "exposure leaves its range")?;
@@ -277,7 +316,21 @@ impl State {
         if ended {
             self.orders.finish(id);
         }
+        if !self.contingents.is_empty() {
+            if stands.is_news_after(stood) {
+                self.touch(id, stands.cum_qty != stood.cum_qty);
+            }
+            if after.qty < before.qty {
+                self.room_grew(instrument);
+            }
+        }
         Ok(())
+    }
+
+    /// Notes that an id has been used.
+    fn spend_id(&mut self, id: ClOrdId) {
+        self.last_ids[id.source()] = id;
+        self.passed(id);
     }
 
     /// Moves an order through the table: the only place that assigns a state.
@@ -314,6 +367,7 @@ impl State {
         }
         self.controls.repeats.clear();
         self.account.restart_peak();
+        self.try_again();
     }
 
     fn set_limit(&mut self, event: &Event) -> Applied {
@@ -397,7 +451,7 @@ impl State {
         if !self.is_new_id(request) || (own && request != self.next_own_id()) {
             return Err("the id has been used, or left others out");
         }
-        self.last_ids[request.source()] = request;
+        self.spend_id(request);
         let (since, overdue) = (self.ts, false);
         self.update(id, |order| {
             let before = order.projected();
@@ -412,6 +466,9 @@ impl State {
         })?;
         let order = self.orders.get(id).ok_or(NO_ORDER)?;
         self.controls.note_request(self.ts, order);
+        if own {
+            self.note_try(id, qty);
+        }
         Ok(())
     }
 

@@ -5,7 +5,7 @@ use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::{Instrument, InstrumentId};
 use crate::limits::SOURCES_MAX;
-use crate::order::{ClOrdId, Order, OrderBook, Sweeps};
+use crate::order::{ClOrdId, Contingents, Order, OrderBook, Sweeps};
 use crate::position::{Account, Position};
 use crate::risk::{Controls, Correlations, InstrumentBook, RiskView, StrategyBooks};
 use crate::settings::{LimitKey, Limits, RiskSettings, Settings};
@@ -27,6 +27,7 @@ pub struct State {
     pub(super) books: Vec<InstrumentBook>,
     pub(super) strategies: StrategyBooks,
     pub(super) orders: OrderBook,
+    pub(super) contingents: Contingents,
     pub(super) executions: Executions,
     pub(super) correlations: Correlations,
     pub(super) controls: Controls,
@@ -60,6 +61,7 @@ impl State {
             strategies: StrategyBooks::new(settings.strategies.len(), books.len()),
             books,
             orders: OrderBook::new(settings.capacity.orders),
+            contingents: Contingents::new(settings.capacity.orders, settings.instruments.len()),
             executions: Executions::new(settings.capacity.executions),
             correlations: Correlations::new(instruments, window),
             controls,
@@ -99,6 +101,11 @@ impl State {
     /// The orders.
     pub const fn orders(&self) -> &OrderBook {
         &self.orders
+    }
+
+    /// The contingent orders.
+    pub const fn contingents(&self) -> &Contingents {
+        &self.contingents
     }
 
     /// The executions seen.
@@ -208,6 +215,7 @@ impl State {
         }
         self.strategies.digest(&mut digest);
         self.orders.digest(&mut digest);
+        self.contingents.digest(&mut digest);
         self.executions.digest(&mut digest);
         self.correlations.digest(&mut digest);
         self.controls.digest(&mut digest);

@@ -53,6 +53,9 @@ pub(super) struct Anomaly {
 /// Most messages that one input sends: a sweep's cancels, or one order and its market data.
 const MESSAGES_MAX: usize = SWEEP_ORDERS_MAX + 2;
 
+/// Slots that end a group: where a sweep goes on, and a checkpoint.
+const END_SLOTS_MAX: usize = 2;
+
 /// The turn: lets `decide` read the state and propose events, and nothing else.
 pub(super) struct Turn<'a, O: Output> {
     state: &'a mut State,
@@ -126,6 +129,12 @@ impl<'a, O: Output> Turn<'a, O> {
         if self.state.halted().is_none() {
             self.emit(Event::Halted { reason });
         }
+    }
+
+    /// Whether so many slots, a message or two and the end of the group still fit.
+    pub(super) fn has_room(&self, slots: usize) -> bool {
+        let messages = self.messages.len() + 2 <= MESSAGES_MAX;
+        messages && self.slot_count + slots + END_SLOTS_MAX <= SLOTS_PER_INPUT_MAX
     }
 
     /// Sends a message once the group is complete.

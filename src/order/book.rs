@@ -162,8 +162,10 @@ impl OrderBook {
 
     /// Whether an order may be retired now. A row for trades that nobody ordered always may: it has
     /// no life to end, and a stranger's trades must not take every slot for ever.
+    /// One that a contingent order rests on may not.
     pub fn can_retire(order: &Order) -> bool {
-        Self::has_ended(order) && order.state != OrderState::Closed && order.requests.is_empty()
+        let is_free = order.requests.is_empty() && !order.flags.has(Flags::LINKED);
+        Self::has_ended(order) && order.state != OrderState::Closed && is_free
     }
 
     fn has_ended(order: &Order) -> bool {

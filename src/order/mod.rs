@@ -2,6 +2,7 @@
 //! all.
 
 pub mod book;
+pub mod contingent;
 pub mod ladder;
 pub mod requests;
 pub mod state;
@@ -12,6 +13,7 @@ pub mod table;
 mod order;
 
 pub use book::{OrderBook, SlotKey};
+pub use contingent::{Contingent, Contingents, Links};
 pub use ladder::Ladder;
 pub use order::{ClOrdId, Contribution, Flags, OrdStatus, OrdType, Order, Tif};
 pub use requests::{Request, RequestKind, Requests, Sent};

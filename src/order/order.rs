@@ -147,6 +147,11 @@ impl Flags {
     /// The venue has not answered it in time, and that has been said.
     pub const OVERDUE: Self = Self(1 << 13);
 
+    /// A contingent order that is not handed over: see [`Order::is_held`].
+    pub const HELD: Self = Self(1 << 14);
+    /// A contingent order rests on it: it is not retired.
+    pub const LINKED: Self = Self(1 << 15);
+
     /// Whether every bit of `other` is set.
     pub const fn has(self, other: Self) -> bool {
         self.0 & other.0 == other.0
@@ -236,7 +241,8 @@ pub struct Order {
     pub strategy: u16,
     /// Buy or sell.
     pub side: Side,
-    /// Market, limit, stop, stop-limit.
+    /// Market, limit, stop, stop-limit: what the venue knows it as. A stop that the engine held is
+    /// a market order, a stop-limit a limit order, from its release on.
     pub ord_type: OrdType,
     /// How long it works.
     pub tif: Tif,
@@ -271,6 +277,16 @@ pub struct Order {
 }
 
 impl Order {
+    /// Whether the engine holds it: taken in, not checked by risk, counted nowhere, not sent.
+    pub const fn is_held(&self) -> bool {
+        self.flags.has(Flags::HELD) && matches!(self.state, OrderState::Created)
+    }
+
+    /// Whether it may trade at the venue now.
+    pub const fn is_out(&self) -> bool {
+        !self.state.is_final() && !self.is_held()
+    }
+
     /// FIX `LeavesQty(151)`, lots: what is open now.
     pub fn leaves_qty(&self) -> Qty {
         let idle = self.flags.has(Flags::SUSPENDED)
@@ -299,9 +315,9 @@ impl Order {
     }
 
     /// FIX `OrdStatus(39)`: of all that hold at once, the one with the highest precedence (FIX 4.4,
-    /// volume 4, order state changes): PendingCancel 12, PendingReplace 11, DoneForDay 10, Filled 8,
-    /// Suspended 6, Canceled and Expired 5, PartiallyFilled 4, New, Rejected and PendingNew 2. Only
-    /// an `accepted` or a `restated` ends what sets an order aside.
+    /// volume 4, order state changes): PendingCancel 12, PendingReplace 11, DoneForDay 10, Filled
+    /// 8, Suspended 6, Canceled and Expired 5, PartiallyFilled 4, New, Rejected and PendingNew 2.
+    /// Only an `accepted` or a `restated` ends what sets an order aside.
     pub fn ord_status(&self) -> OrdStatus {
         let by_state = match self.state {
             OrderState::Created | OrderState::Pending | OrderState::Submitted => {

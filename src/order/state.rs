@@ -13,7 +13,7 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(u8)]
 pub enum OrderState {
-    /// Taken in, not yet checked.
+    /// Taken in, not yet checked: at once, or held as a contingent order until its time has come.
     Created = 0,
     /// Sized, passed validation and risk.
     Pending = 1,
@@ -105,8 +105,10 @@ pub const EVENT_COUNT: usize = 16;
 /// - Money first: a trade is never `Bad`. In an ended order it is `Late`: booked and flagged.
 /// - FIX J.1.b: a trade after the end leaves the state; so does an amendment that a bust makes.
 /// - A replace that raises the quantity, or a bust, is the only way out of FILLED.
-/// - CREATED and PENDING never outlive the input that made them; a venue that reports on one
-///   reports on an order that never left.
+/// - PENDING never outlives the input that made it, and CREATED only as a contingent order that the
+///   engine holds: that one can be withdrawn, and its time can be up, before it is handed over. A
+///   venue that reports on either reports on an order that never left, and is refused before this
+///   table is asked.
 #[rustfmt::skip]
 pub const TRANSITIONS: [[Cell; EVENT_COUNT]; STATE_COUNT] = {
     const PE: Cell = Cell::To(OrderState::Pending);
@@ -125,7 +127,7 @@ pub const TRANSITIONS: [[Cell; EVENT_COUNT]; STATE_COUNT] = {
     [
         //                 ---- ours ----  ------------- the venue's -------------  --- amended ---  ----- asked ----  end
         //                 Pass Deny Subm  Acc  Part Full Rej  Canc Exp            None Part Full   Canc Repl RFull   Close
-        /* CREATED      */ [PE,  RE,  XX,  XX,  LT,  LT,  XX,  XX,  XX,            XX,  XX,  XX,    XX,  XX,  XX,     XX],
+        /* CREATED      */ [PE,  RE,  XX,  XX,  LT,  LT,  XX,  CA,  EX,            XX,  XX,  XX,    XX,  XX,  XX,     XX],
         /* PENDING      */ [XX,  RE,  SU,  XX,  LT,  LT,  XX,  CA,  XX,            XX,  XX,  XX,    XX,  XX,  XX,     XX],
         /* SUBMITTED    */ [XX,  RE,  XX,  AC,  PF,  FI,  RE,  CA,  EX,            AC,  PF,  FI,    SM,  SM,  SM,     XX],
         /* ACCEPTED     */ [XX,  XX,  XX,  NN,  PF,  FI,  RE,  CA,  EX,            SM,  PF,  FI,    SM,  SM,  SM,     XX],

@@ -336,6 +336,7 @@ impl HotLoop {
                 | Input::Cancel { .. }
                 | Input::Replace { .. }
                 | Input::ClosePosition { .. }
+                | Input::Contingent { .. }
                 | Input::Halt { .. }
                 | Input::CancelAll {}
                 | Input::DayRoll {}

@@ -16,6 +16,7 @@ use trade_engine::settings::{
     AccountSettings, Capacity, CostMethod, Count, ExposureBasis, LimitKey, Limits, Millis,
     OnAnomaly, RiskSettings, Scope, Settings, Sizing,
 };
+use trade_engine::strategy::Bracket;
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 use trade_engine_tools::names::Names;
 use trade_engine_tools::rows;
@@ -1163,4 +1164,71 @@ fn no_figure_in_a_log_makes_it_panic() {
             assert!(!ran.stderr.contains("panicked"), "record {wanted}: {}", ran.stderr);
         }
     }
+}
+
+/// A stop that the engine kept: what it waited for, what it was for, and why it went.
+#[test]
+fn explain_tells_what_a_contingent_order_waited_for() {
+    let mut script = Script::new(settings());
+    script.mark(ES, "4500");
+    let [stop, target, entry] = ["stop", "target", "entry"].map(|name| script.id(name));
+    let bracket = Bracket::new(ES, Side::Buy, Qty(4), px("4490"), px("4520"));
+    for input in bracket.limit(px("4500")).trail(px("8")).inputs([stop, target, entry]) {
+        script.take(input);
+    }
+    script.fill(entry, "X1", 3, "4500");
+    let moved = script.id("moved");
+    let (order, qty, price, defect) = (stop, None, None, None);
+    let stop_price = Some(px("4495"));
+    script.take(Input::Replace { id: moved, order, qty, price, stop_price, defect });
+    script.mark(ES, "4494");
+    let cancel = script.engine.order(target).unwrap().requests.iter().next().unwrap().id;
+    script.status(target, StatusKind::Cancelled, cancel);
+    script.fill(stop, "X2", 3, "4494");
+    let spare = script.id("spare");
+    let [input, ..] = Bracket { trail: None, ..bracket }.inputs([spare, target, entry]);
+    let Input::Contingent { instrument, side, ord_type, tif, strategy, flags, qty, .. } = input
+    else {
+        panic!("an exit is one")
+    };
+    let (price, stop_price, expire_at, defect) = (None, Some(px("4400")), None, None);
+    let (parent, sibling, trail) = (ClOrdId::NONE, ClOrdId::NONE, None);
+    script.take(Input::Contingent {
+        id: spare,
+        instrument,
+        side,
+        ord_type,
+        tif,
+        strategy,
+        flags,
+        qty,
+        price,
+        stop_price,
+        expire_at,
+        parent,
+        sibling,
+        trail,
+        defect,
+    });
+    script.take(Input::CancelAll {});
+    let log = script.stop();
+    check_output(
+        &["explain", path(&log), "--order", "stop"],
+        &[
+            "contingent order: sell ES, once there is a trade of entry, shares with target, trails \
+             by 8, mark 4500",
+            "held by the engine, once there is a trade of entry",
+            "it is for 3 now",
+            "amended before it was handed over: qty 4 stop 4495 (request moved)",
+            "its stop price has traded",
+            "its time has come: a market order of 3 in all",
+            "SUBMITTED: handed over to the broker",
+            "nothing depends on it any more",
+        ],
+    );
+    check_output(
+        &["explain", path(&log), "--order", "spare"],
+        &["CANCELLED before it was handed over: OPERATOR"],
+    );
+    check_output(&["verify", path(&log)], &[]);
 }

@@ -208,6 +208,9 @@ pub(super) fn watch_answers(turn: &mut Turn<'_, impl Output>) {
 /// One bounded turn of a walk over the orders; the kill switch's first.
 pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
     let Some((kind, begin)) = turn.state().sweeps().next() else { return };
+    if kind == SweepKind::Contingent {
+        return super::contingents::sweep(turn);
+    }
     let begin = usize::try_from(begin).expect("a 64-bit machine");
     let used = turn.state().orders().used();
     let (mut at, mut acted) = (begin, 0);
@@ -227,6 +230,10 @@ pub(super) fn sweep(turn: &mut Turn<'_, impl Output>) {
 }
 
 fn ask_cancel(turn: &mut Turn<'_, impl Output>, order: &Order) -> bool {
+    if order.is_held() {
+        super::contingents::withdraw(turn, order.id, Code::Operator);
+        return true;
+    }
     let open = order.state.on(OrderEvent::AskCancel) == Cell::Same && super::is_ours(order.flags);
     if !open || order.requests.is_full(RequestKind::Cancel) {
         return false;

@@ -1,5 +1,6 @@
 //! The rules: what an input means in the state that it meets. Reads the state, proposes events.
 
+mod contingents;
 mod control;
 mod executions;
 mod orders;
@@ -29,6 +30,7 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::Signal { .. } => orders::signal(turn, input),
         Input::Order { .. } => orders::order(turn, input),
         Input::ClosePosition { id, instrument } => orders::close_position(turn, id, instrument),
+        Input::Contingent { .. } => contingents::take_in(turn, input),
         Input::Cancel { id, order } => requests::cancel(turn, id, order),
         Input::Replace { .. } => requests::replace(turn, input),
         Input::Mark { instrument, price, bid, ask } => {

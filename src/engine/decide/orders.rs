@@ -2,39 +2,40 @@
 
 use super::super::apply::usable_marks;
 use super::super::turn::{Output, Turn};
+use super::contingents;
 use crate::broker::{Message, NewOrder};
 use crate::code::Code;
 use crate::codec::Measure;
 use crate::event::Event;
 use crate::input::{Input, SignalSide};
 use crate::instrument::InstrumentId;
-use crate::order::{ClOrdId, Flags, OrdType, Tif};
+use crate::order::{ClOrdId, Flags, OrdType, Order, Tif};
 use crate::risk::{self, Candidate, Terms, Wish};
 use crate::units::{Price, Qty, Side, Ts};
 
 /// An order as it is asked for, before anything was checked.
 #[derive(Clone, Copy)]
-struct Draft {
-    id: ClOrdId,
-    instrument: InstrumentId,
-    side: Side,
-    ord_type: OrdType,
-    tif: Tif,
-    flags: Flags,
-    strategy: u16,
-    qty: Qty,
-    price: Option<Price>,
-    stop_price: Option<Price>,
-    protect_px: Option<Price>,
-    expire_at: Option<Ts>,
+pub(super) struct Draft {
+    pub(super) id: ClOrdId,
+    pub(super) instrument: InstrumentId,
+    pub(super) side: Side,
+    pub(super) ord_type: OrdType,
+    pub(super) tif: Tif,
+    pub(super) flags: Flags,
+    pub(super) strategy: u16,
+    pub(super) qty: Qty,
+    pub(super) price: Option<Price>,
+    pub(super) stop_price: Option<Price>,
+    pub(super) protect_px: Option<Price>,
+    pub(super) expire_at: Option<Ts>,
     /// The price when it was decided, if not the mark.
-    decision_px: Option<Price>,
+    pub(super) decision_px: Option<Price>,
     /// What is wrong with it already: the edge's finding, or sizing's.
-    defect: Option<Code>,
+    pub(super) defect: Option<Code>,
 }
 
 impl Draft {
-    fn market(id: ClOrdId, instrument: InstrumentId, side: Side, qty: Qty) -> Self {
+    pub(super) fn market(id: ClOrdId, instrument: InstrumentId, side: Side, qty: Qty) -> Self {
         Self {
             id,
             instrument,
@@ -50,6 +51,34 @@ impl Draft {
             expire_at: None,
             decision_px: None,
             defect: None,
+        }
+    }
+
+    /// What is open of an order that was held, as it goes out.
+    fn of(order: &Order) -> Self {
+        Self {
+            ord_type: order.ord_type,
+            tif: order.tif,
+            flags: order.flags,
+            strategy: order.strategy,
+            price: order.price.filter(|_| order.ord_type.has_limit()),
+            stop_price: order.stop_price.filter(|_| order.ord_type.has_stop()),
+            protect_px: order.protect_px,
+            expire_at: order.expire_at,
+            ..Self::market(order.id, order.instrument, order.side, order.leaves_qty())
+        }
+    }
+
+    /// What validation looks at.
+    pub(super) fn terms(&self) -> Terms {
+        Terms {
+            ord_type: self.ord_type,
+            tif: self.tif,
+            qty: self.qty,
+            price: self.price,
+            stop_price: self.stop_price,
+            expire_at: self.expire_at,
+            defect: self.defect,
         }
     }
 }
@@ -147,6 +176,39 @@ fn flatten(
 
 /// Records an order, checks it, and hands it over or turns it down.
 fn take_in(turn: &mut Turn<'_, impl Output>, mut draft: Draft) {
+    if !contingents::has_room_for(turn.state(), draft.id) {
+        return turn.refuse(Code::Capacity, draft.id, ClOrdId::NONE);
+    }
+    if !enter(turn, &mut draft) {
+        return;
+    }
+    if let Some(reason) = check(turn, &draft) {
+        return turn.emit(Event::Denied { order: draft.id, reason });
+    }
+    hand_over(turn, &draft);
+}
+
+/// Lets a held order go, for a total. An exit that risk does not let go stays held.
+pub(super) fn release(turn: &mut Turn<'_, impl Output>, held: &Order, order_qty: Qty) {
+    let order = held.id;
+    let ord_type = match held.ord_type {
+        OrdType::Stop => OrdType::Market,
+        OrdType::StopLimit => OrdType::Limit,
+        OrdType::Market | OrdType::Limit => held.ord_type,
+    };
+    turn.emit(Event::Released { order, ord_type, order_qty });
+    let draft = Draft::of(turn.state().order(order).expect("it was there"));
+    match check(turn, &draft) {
+        None => hand_over(turn, &draft),
+        Some(reason) if draft.flags.has(Flags::REDUCE_ONLY) => {
+            turn.emit(Event::HeldBack { order, order_qty, reason });
+        }
+        Some(reason) => turn.emit(Event::Denied { order, reason }),
+    }
+}
+
+/// Records an order: CREATED. `false` if it was refused.
+pub(super) fn enter(turn: &mut Turn<'_, impl Output>, draft: &mut Draft) -> bool {
     if turn.state().book(draft.instrument).is_none() {
         // Whatever number an unknown symbol came with, the log knows one.
         draft.instrument = InstrumentId::UNKNOWN;
@@ -154,19 +216,25 @@ fn take_in(turn: &mut Turn<'_, impl Output>, mut draft: Draft) {
     // A row for trades that nobody ordered has taken its id, whatever its feeder's counter says.
     let is_taken = turn.state().order(draft.id).is_some();
     if is_taken || !turn.state().is_open_id(draft.id) {
-        return turn.refuse(Code::DuplicateId, draft.id, ClOrdId::NONE);
+        turn.refuse(Code::DuplicateId, draft.id, ClOrdId::NONE);
+        return false;
     }
     if turn.state().orders().is_full() {
         // The slab's slots are for the living: the order that ended longest ago makes room.
         match turn.state().orders().oldest_finished() {
             Some(order) => turn.emit(Event::Closed { order }),
-            None => return turn.refuse(Code::Capacity, draft.id, ClOrdId::NONE),
+            None => {
+                turn.refuse(Code::Capacity, draft.id, ClOrdId::NONE);
+                return false;
+            }
         }
     }
-    create(turn, &draft);
-    if let Some(reason) = check(turn, &draft) {
-        return turn.emit(Event::Denied { order: draft.id, reason });
-    }
+    create(turn, draft);
+    true
+}
+
+/// It has passed: it goes to the broker.
+fn hand_over(turn: &mut Turn<'_, impl Output>, draft: &Draft) {
     turn.emit(Event::Passed { order: draft.id });
     turn.emit(Event::Submitted { order: draft.id });
     turn.send(Message::New(NewOrder {
@@ -179,7 +247,7 @@ fn take_in(turn: &mut Turn<'_, impl Output>, mut draft: Draft) {
         price: draft.price,
         stop_price: draft.stop_price,
         expire_at: draft.expire_at,
-        shrink_only: shrinks(turn, &draft),
+        shrink_only: shrinks(turn, draft),
     }));
 }
 
@@ -213,15 +281,7 @@ fn create(turn: &mut Turn<'_, impl Output>, draft: &Draft) {
 
 /// Why the order is turned down, if it is: the lowest code of validation, sizing and risk.
 fn check(turn: &mut Turn<'_, impl Output>, draft: &Draft) -> Option<Code> {
-    let terms = Terms {
-        ord_type: draft.ord_type,
-        tif: draft.tif,
-        qty: draft.qty,
-        price: draft.price,
-        stop_price: draft.stop_price,
-        expire_at: draft.expire_at,
-        defect: draft.defect,
-    };
+    let terms = draft.terms();
     let state = turn.state();
     let book = state.book(draft.instrument);
     let unsizable = draft.flags.has(Flags::FROM_SIGNAL) && draft.qty == Qty(0) && book.is_some();

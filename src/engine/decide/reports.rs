@@ -20,6 +20,10 @@ pub(super) fn status(
     let Some(order) = turn.state().order(id).filter(|order| is_ours(order.flags)).cloned() else {
         return turn.refuse(Code::UnknownOrder, id, request);
     };
+    if order.is_held() {
+        // It never left: whatever the table allows us with it, a venue cannot know it.
+        return turn.refuse(Code::IllegalTransition, id, request);
+    }
     match kind {
         StatusKind::PendingNew => received(turn, &order),
         StatusKind::Accepted => accepted(turn, &order),
@@ -205,6 +209,9 @@ pub(super) fn restated(turn: &mut Turn<'_, impl Output>, id: ClOrdId, qty: Optio
     let Some(order) = turn.state().order(id).filter(|order| is_ours(order.flags)).cloned() else {
         return turn.refuse(Code::UnknownOrder, id, ClOrdId::NONE);
     };
+    if order.is_held() {
+        return turn.refuse(Code::IllegalTransition, id, ClOrdId::NONE);
+    }
     if let Some(code) = unusable(qty, &[]) {
         return turn.refuse(code, id, ClOrdId::NONE);
     }

@@ -1,7 +1,7 @@
 //! Cancels and replaces: asked of the venue, kept beside the lifecycle until they are answered.
 
 use super::super::turn::{Output, Turn};
-use super::is_ours;
+use super::{contingents, is_ours};
 use crate::broker::Message;
 use crate::code::Code;
 use crate::event::Event;
@@ -12,6 +12,9 @@ use crate::units::Qty;
 
 /// Asks to cancel an order.
 pub(super) fn cancel(turn: &mut Turn<'_, impl Output>, id: ClOrdId, order: ClOrdId) {
+    if turn.state().order(order).is_some_and(Order::is_held) {
+        return contingents::cancel(turn, id, order);
+    }
     let Some(found) = open(turn, id, order, RequestKind::Cancel, |_| OrderEvent::AskCancel) else {
         return;
     };
@@ -58,6 +61,9 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let Input::Replace { id, order, qty, price, stop_price, defect } = *input else {
         unreachable!("the caller matched it")
     };
+    if turn.state().order(order).is_some_and(Order::is_held) {
+        return contingents::replace(turn, input);
+    }
     let event = |order: &Order| match qty {
         Some(qty) if qty > order.cum_qty => OrderEvent::AskReplace,
         Some(_) => OrderEvent::AskReplaceFull,
@@ -90,8 +96,47 @@ pub(super) fn replace(turn: &mut Turn<'_, impl Output>, input: &Input) {
         instrument: found.instrument,
         qty: after.qty,
         price: after.price,
-        stop_price: after.stop_price,
+        // A stop that was held here keeps its stop price; the venue knows none.
+        stop_price: after.stop_price.filter(|_| found.ord_type.has_stop()),
     });
+}
+
+/// The engine's own cancel.
+pub(super) fn cancel_own(turn: &mut Turn<'_, impl Output>, order: &Order) {
+    let (request, instrument) = (turn.state().next_own_id(), order.instrument);
+    turn.emit(Event::CancelAsked { order: order.id, request });
+    turn.send(Message::Cancel { order: order.id, request, instrument });
+}
+
+/// The engine's own replace, of an order that has none outstanding: another total, nothing else.
+///
+/// # Errors
+/// Why risk does not let it grow.
+pub(super) fn replace_own(
+    turn: &mut Turn<'_, impl Output>,
+    order: &Order,
+    total: Qty,
+) -> Result<(), Code> {
+    let after = Sent { qty: total, price: order.price, stop_price: order.stop_price };
+    check(turn, order, &after, None)?;
+    let request = turn.state().next_own_id();
+    let (price, stop_price) = (None, None);
+    turn.emit(Event::ReplaceAsked {
+        order: order.id,
+        request,
+        qty: Some(total),
+        price,
+        stop_price,
+    });
+    turn.send(Message::Replace {
+        order: order.id,
+        request,
+        instrument: order.instrument,
+        qty: total,
+        price: order.price,
+        stop_price: order.stop_price.filter(|_| order.ord_type.has_stop()),
+    });
+    Ok(())
 }
 
 /// A replace is checked like a new order that stands in for what is open already.

@@ -48,6 +48,20 @@ impl Teller<'_> {
         if terms.is_empty() { format!(" {}", self.name(order)) } else { terms }
     }
 
+    /// On whom a contingent order depends.
+    fn links(&self, parent: ClOrdId, sibling: ClOrdId, trail: Option<Price>) -> String {
+        let named = |words: &str, id: ClOrdId| match id.some() {
+            Some(id) => format!(", {words} {}", self.name(id)),
+            None => String::new(),
+        };
+        let trail = trail.map_or_else(String::new, |trail| format!(", trails by {trail}"));
+        format!(
+            "{}{}{trail}",
+            named("once there is a trade of", parent),
+            named("shares with", sibling)
+        )
+    }
+
     fn qty_of(&self, order: ClOrdId, qty: Qty) -> String {
         let instrument = self.state.order(order).map(|order| order.instrument);
         qty_text(self.state, instrument.unwrap_or(InstrumentId::UNKNOWN), qty)
@@ -77,6 +91,13 @@ impl Teller<'_> {
                 let mark = price(self.state.mark(instrument));
                 format!("asked to flatten {}, mark {mark}", self.symbol(instrument, id))
             }
+            Input::Contingent { id, instrument, side, parent, sibling, trail, .. } => format!(
+                "contingent order: {} {}{}, mark {}",
+                side.name(),
+                self.symbol(instrument, id),
+                self.links(parent, sibling, trail),
+                price(self.state.mark(instrument))
+            ),
             Input::Cancel { id, .. } => format!("asked to cancel it{}", self.request(id)),
             Input::Replace { id, order, qty, price, stop_price, .. } => {
                 let qty = qty.map(|qty| self.qty_of(order, qty));
@@ -151,6 +172,7 @@ impl Teller<'_> {
             ),
             Input::Signal { .. }
             | Input::Order { .. }
+            | Input::Contingent { .. }
             | Input::ClosePosition { .. }
             | Input::Cancel { .. }
             | Input::Replace { .. }
@@ -292,6 +314,31 @@ impl Teller<'_> {
                 qty_text(self.state, instrument, last_qty),
                 approximate(exact)
             ),
+            Event::Linked { parent, sibling, trail, .. } => {
+                format!("held by the engine{}", self.links(parent, sibling, trail))
+            }
+            Event::Released { order, ord_type, order_qty } => {
+                let qty = self.qty_of(order, order_qty);
+                format!("its time has come: a {} order of {qty} in all", ord_type.name())
+            }
+            Event::HeldBack { order, order_qty, reason } => {
+                let qty = self.qty_of(order, order_qty);
+                format!("held back: {reason}; a total of {qty} is tried again")
+            }
+            Event::Withdrawn { request, reason, .. } => {
+                let why = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+                format!("CANCELLED before it was handed over{why}{}", self.request(request))
+            }
+            Event::Resized { order, order_qty } => {
+                format!("it is for {} now", self.qty_of(order, order_qty))
+            }
+            Event::Amended { order, request, order_qty, price: limit, stop_price } => {
+                let qty = Some(self.qty_of(order, order_qty));
+                let text = |price: Option<Price>| price.map(|price| price.to_string());
+                let terms = self.terms(order, [qty, text(limit), text(stop_price)]);
+                format!("amended before it was handed over:{terms}{}", self.request(request))
+            }
+            Event::Unlinked { .. } => "nothing depends on it any more".to_owned(),
             Event::Closed { .. } => "CLOSED: retired, its slot is free".to_owned(),
             Event::Created { .. }
             | Event::Verdict { .. }
