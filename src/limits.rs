@@ -33,8 +33,8 @@ pub const INSTRUMENTS_MAX: usize = 1_024;
 pub const ORDERS_MAX: usize = 16_384;
 /// Replaces outstanding for one order; one cancel has its place beside them.
 pub const REQUESTS_PER_ORDER_MAX: usize = 8;
-/// Contingent orders at once: five hundred brackets, the entry not counted. Their links, which every
-/// change of an order looks through, then take 24 KiB: they stay in the first cache.
+/// Contingent orders at once: five hundred brackets, the entry not counted. Their links, which
+/// every change of an order looks through, then take 24 KiB: they stay in the first cache.
 pub const CONTINGENTS_MAX: usize = 1_024;
 /// Contingent orders that one turn looks at: each looks at all others of its instrument.
 pub const CONTINGENT_VISITS_MAX: usize = 32;

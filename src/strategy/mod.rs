@@ -2,8 +2,8 @@
 //! function of the bars and marks that it was given; it keeps no clock and draws no random number.
 //!
 //! Each of the three trades every instrument by itself, opens a position only when it is flat, and
-//! leaves it with a flat signal: the quantity is the risk layer's business, both ways. Who trades by
-//! orders of given quantity finds a [`Bracket`] here, too.
+//! leaves it with a flat signal: the quantity is the risk layer's business, both ways. Who trades
+//! by orders of given quantity finds a [`Bracket`] here, too.
 
 mod bracket;
 mod breakout;

@@ -36,10 +36,10 @@ fn story(log: &Path) -> Vec<String> {
 }
 
 /// Waits for something that a program that runs does.
-fn until(child: &mut Child, what: &str, is_so: impl Fn() -> bool) {
+fn until(run: &mut Run, what: &str, is_so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !is_so() {
-        assert!(child.try_wait().unwrap().is_none(), "it ended before: {what}");
+        assert!(run.child().try_wait().unwrap().is_none(), "it ended before: {what}");
         // Far beyond what a slow machine takes: a hang should say where.
         assert!(begun.elapsed() < Duration::from_secs(300), "never: {what}");
         std::thread::sleep(Duration::from_millis(5));
@@ -50,23 +50,47 @@ fn ends_with(log: &Path, end: &[&str]) -> bool {
     story(log).ends_with(&end.iter().map(|told| (*told).to_owned()).collect::<Vec<_>>())
 }
 
+/// A run under way: it does not outlive a test that fails.
+struct Run(Option<Child>);
+
+impl Run {
+    fn start(command: &mut Command) -> Self {
+        let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        Self(Some(child))
+    }
+
+    fn child(&mut self) -> &mut Child {
+        self.0.as_mut().expect("it has not been ended")
+    }
+}
+
+impl Drop for Run {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.0 {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
 fn signal(child: &Child, name: &str) {
     let kill = format!("kill -{name} {}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
 }
 
 /// A run that goes on until somebody ends it: the last bar is a year away.
-fn endless(place: &Place, log: &str, arguments: &[&str]) -> Child {
+fn endless(place: &Place, log: &str, arguments: &[&str]) -> Run {
     let mut command = place.command("AAA.csv", log);
     command.args(["--json", "--pace", "realtime", "x1000"]).args(arguments);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut run = Run::start(&mut command);
     let log = place.path(log);
-    until(&mut child, "part of it is in the log", || inputs(&log) >= 200);
-    child
+    until(&mut run, "part of it is in the log", || inputs(&log) >= 200);
+    run
 }
 
 /// Ends a run in order; gives back what it said.
-fn end(child: Child, log: &Path) -> Output {
+fn end(mut run: Run, log: &Path) -> Output {
+    let child = run.0.take().expect("it has not been ended");
     signal(&child, "INT");
     let output = child.wait_with_output().unwrap();
     json(&output);
@@ -88,26 +112,26 @@ fn a_file_halts_and_only_a_named_command_resumes() {
     let place = Place::new();
     let (log, file) = (place.path("log"), place.path("HALT"));
     let name = file.to_str().unwrap();
-    let mut child = endless(&place, "log", &["--halt-file", name]);
+    let mut run = endless(&place, "log", &["--halt-file", name]);
     good(&switch("halt", &file, "a bad day"));
-    until(&mut child, "halted", || ends_with(&log, &["a bad day", "halt", "halted"]));
+    until(&mut run, "halted", || ends_with(&log, &["a bad day", "halt", "halted"]));
     // Its mere deletion resumes nothing: it is written again.
     fs::remove_file(&file).unwrap();
-    until(&mut child, "latched again", || file.exists());
+    until(&mut run, "latched again", || file.exists());
     assert_eq!(fs::read_to_string(&file).unwrap(), "a bad day\n");
     assert!(ends_with(&log, &["halted"]));
     // Whoever halts once more is heard once more.
     good(&switch("halt", &file, "and worse"));
-    until(&mut child, "heard", || ends_with(&log, &["and worse", "halt"]));
+    until(&mut run, "heard", || ends_with(&log, &["and worse", "halt"]));
     good(&switch("resume", &file, "all is well"));
-    until(&mut child, "resumed", || ends_with(&log, &["all is well", "resume", "resumed"]));
+    until(&mut run, "resumed", || ends_with(&log, &["all is well", "resume", "resumed"]));
     let released = place.path("HALT.resumed");
-    until(&mut child, "the words are used up", || !released.exists());
+    until(&mut run, "the words are used up", || !released.exists());
     assert!(!file.exists());
     // The next halt is a halt again.
     good(&switch("halt", &file, "not yet"));
-    until(&mut child, "halted again", || ends_with(&log, &["not yet", "halt", "halted"]));
-    let said = stderr(&end(child, &log));
+    until(&mut run, "halted again", || ends_with(&log, &["not yet", "halt", "halted"]));
+    let said = stderr(&end(run, &log));
     assert_eq!(said.matches("was deleted, which resumes nothing").count(), 1, "{said}");
     assert!(said.contains("halted by ") && said.contains("resumed: all is well"), "{said}");
     assert!(file.exists());
@@ -119,11 +143,11 @@ fn a_halt_stands_until_it_is_resumed_whatever_starts_meanwhile() {
     let file = place.path("HALT");
     let name = file.to_str().unwrap();
     let log = place.path("first");
-    let mut child = endless(&place, "first", &["--halt-file", name]);
-    signal(&child, "USR1");
-    until(&mut child, "halted", || ends_with(&log, &["SIGUSR1", "halt", "halted"]));
-    until(&mut child, "latched", || file.exists());
-    end(child, &log);
+    let mut run = endless(&place, "first", &["--halt-file", name]);
+    signal(run.child(), "USR1");
+    until(&mut run, "halted", || ends_with(&log, &["SIGUSR1", "halt", "halted"]));
+    until(&mut run, "latched", || file.exists());
+    end(run, &log);
     assert_eq!(fs::read_to_string(&file).unwrap(), "SIGUSR1\n");
 
     // In lockstep, to the end: nothing is traded, and nothing comes before the halt.
@@ -162,9 +186,9 @@ fn a_halted_lockstep_run_ends_in_order_on_interrupt() {
     fs::write(&file, "from the start").unwrap();
     let mut command = place.command("BBB.csv", "log");
     command.arg("--json").arg("--halt-file").arg(&file);
-    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    until(&mut child, "part of it is in the log", || inputs(&log) >= 200);
-    let document = json(&end(child, &log));
+    let mut run = Run::start(&mut command);
+    until(&mut run, "part of it is in the log", || inputs(&log) >= 200);
+    let document = json(&end(run, &log));
     assert_eq!(document["trades"].as_array().unwrap().len(), 0);
     assert_eq!(story(&log), ["from the start", "halt", "halted"]);
 }
@@ -226,17 +250,17 @@ fn a_socket_commands_a_run() {
     let name = socket.to_str().unwrap();
     // Nobody has listened there since its owner died.
     drop(UnixListener::bind(&socket).unwrap());
-    let mut child = endless(&place, "log", &["--control", name]);
+    let mut run = endless(&place, "log", &["--control", name]);
     let mode = fs::metadata(&socket).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
     let ask = |command: &[&str]| good(&control(&socket, command));
     assert!(ask(&["status"]).starts_with("ok: trading; "));
     assert!(refused(&control(&socket, &["resume", "what?"])).contains("not halted"));
     assert!(ask(&["halt", "hold", "on"]).starts_with("ok: halted (OPERATOR) since record "));
-    until(&mut child, "logged", || ends_with(&log, &["hold on", "halt", "halted"]));
+    until(&mut run, "logged", || ends_with(&log, &["hold on", "halt", "halted"]));
     assert!(refused(&control(&socket, &["resume"])).contains("needs a reason"));
     assert!(ask(&["resume", "go on"]).starts_with("ok: trading; "));
-    until(&mut child, "resumed", || ends_with(&log, &["go on", "resume", "resumed"]));
+    until(&mut run, "resumed", || ends_with(&log, &["go on", "resume", "resumed"]));
     // However long its words are, a kill is one.
     let words = "much ado ".repeat(500);
     assert!(ask(&["halt!", &words]).starts_with("ok: halted (OPERATOR)"));
@@ -248,7 +272,7 @@ fn a_socket_commands_a_run() {
     assert!(said.contains("another engine listens there"), "{said}");
     assert!(!place.path("other").exists(), "a log was begun");
     assert!(ask(&["status"]).starts_with("ok: halted (OPERATOR)"));
-    end(child, &log);
+    end(run, &log);
     assert!(!socket.exists());
     assert!(refused(&control(&socket, &["status"])).contains("control"));
 }
@@ -258,17 +282,17 @@ fn a_socket_and_a_halt_file_agree() {
     let place = Place::new();
     let (log, socket, file) = (place.path("log"), place.path("control"), place.path("HALT"));
     let arguments = ["--control", socket.to_str().unwrap(), "--halt-file", file.to_str().unwrap()];
-    let mut child = endless(&place, "log", &arguments);
+    let mut run = endless(&place, "log", &arguments);
     good(&control(&socket, &["halt!", "by", "socket"]));
-    until(&mut child, "latched", || {
+    until(&mut run, "latched", || {
         fs::read_to_string(&file).is_ok_and(|text| text == "by socket\n")
     });
     good(&control(&socket, &["resume", "by socket, too"]));
-    until(&mut child, "released", || !file.exists());
-    until(&mut child, "logged", || ends_with(&log, &["by socket, too", "resume", "resumed"]));
+    until(&mut run, "released", || !file.exists());
+    until(&mut run, "logged", || ends_with(&log, &["by socket, too", "resume", "resumed"]));
     good(&switch("halt", &file, "by file"));
-    until(&mut child, "halted", || ends_with(&log, &["by file", "halt", "halted"]));
-    end(child, &log);
+    until(&mut run, "halted", || ends_with(&log, &["by file", "halt", "halted"]));
+    end(run, &log);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::code::Code;
 use crate::engine::OWN_SOURCE;
 use crate::event::Event;
 use crate::instrument::InstrumentId;
-use crate::limits::CONTINGENT_RETRY_NS;
+use crate::limits::{CONTINGENT_RETRY_NS, PRICE_MAX};
 use crate::order::{
     ClOrdId, Contingent, Flags, Links, OrdType, Order, OrderBook, OrderEvent, OrderState,
     SweepKind, Tif,
@@ -151,6 +151,9 @@ impl State {
         let order = self.held(links.order).ok_or(NOT_HELD)?;
         let (instrument, wanted) = (order.instrument, order.order_qty);
         self.book(instrument).ok_or("no such instrument")?;
+        if trail.is_some_and(|trail| !(1..=PRICE_MAX).contains(&trail.0)) {
+            return Err("the distance is out of bounds");
+        }
         let entry = Contingent { trail, wanted, ..Contingent::default() };
         if !self.contingents.insert(links, instrument, entry) {
             return Err(NO_ROOM);
