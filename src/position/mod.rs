@@ -1,9 +1,11 @@
 //! What is held and what it has made: one position for each instrument, one account for all.
 
 pub mod account;
+pub mod cost;
 
 #[expect(clippy::module_inception, reason = "one noun a file, and the noun is the position")]
 mod position;
 
 pub use account::Account;
-pub use position::{Booked, Fill, Overflow, Position, slippage};
+pub use cost::{Holding, LotTrade, Lots, Place, Trades};
+pub use position::{Basis, Booked, Fill, Overflow, Position, slippage};
