@@ -1,6 +1,7 @@
 //! All of the state, and its hash. Only `apply` writes it.
 
 use super::executions::Executions;
+use super::ledger::Ledger;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::InstrumentId;
@@ -27,6 +28,7 @@ pub struct State {
     pub(super) books: Vec<InstrumentBook>,
     pub(super) orders: OrderBook,
     pub(super) executions: Executions,
+    pub(super) ledgers: Vec<Ledger>,
     pub(super) correlations: Correlations,
     pub(super) last_ids: [ClOrdId; SOURCES_MAX],
     pub(super) sweeps: Sweeps,
@@ -47,6 +49,7 @@ impl State {
             books,
             orders: OrderBook::new(settings.capacity.orders),
             executions: Executions::new(settings.capacity.executions),
+            ledgers: vec![Ledger::default(); settings.instruments.len()],
             correlations: Correlations::new(settings.instruments.len(), window),
             last_ids: [ClOrdId::NONE; SOURCES_MAX],
             sweeps: Sweeps::default(),
@@ -169,6 +172,9 @@ impl State {
         }
         self.orders.digest(&mut digest);
         self.executions.digest(&mut digest);
+        for ledger in &self.ledgers {
+            ledger.digest(&mut digest);
+        }
         self.correlations.digest(&mut digest);
         for id in &self.last_ids {
             digest.word(id.0);
