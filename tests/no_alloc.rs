@@ -4,8 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use trade_engine::broker::Message;
-use trade_engine::codec::Slot;
+use trade_engine::codec::{FLAG_CONT, Slot};
 use trade_engine::engine::Engine;
+use trade_engine::event::Event;
 use trade_engine::input::{ExecKey, Input, StatusKind};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
@@ -60,6 +61,12 @@ struct World {
     feedback: rtrb::Consumer<Feedback>,
     slots: u64,
     executions: u64,
+    /// An order and its first execution.
+    old: (ClOrdId, ExecKey),
+    busted: u8,
+    corrected: u8,
+    /// Records of those two kinds.
+    amendments: u64,
 }
 
 const ES: InstrumentId = InstrumentId(0);
@@ -94,7 +101,24 @@ impl World {
         let mut engine = Engine::new(settings);
         engine.open_log(Ts(0), "test", "", &mut ());
         let hot_loop = HotLoop::new(engine, ends, Shared::default(), Clock::new());
-        Self { hot_loop, inputs, reports, records, orders, feedback, slots: 0, executions: 0 }
+        let kind = |wanted| {
+            let found = Event::KINDS.iter().find(|(_, name, _)| *name == wanted);
+            found.expect("there is such an event").0
+        };
+        Self {
+            hot_loop,
+            inputs,
+            reports,
+            records,
+            orders,
+            feedback,
+            slots: 0,
+            executions: 0,
+            old: (ClOrdId::NONE, ExecKey(0)),
+            busted: kind("busted"),
+            corrected: kind("corrected"),
+            amendments: 0,
+        }
     }
 
     fn send(&mut self, at: i64, input: Input) {
@@ -113,7 +137,14 @@ impl World {
             }
             let count = self.records.slots();
             self.slots += count as u64;
-            self.records.read_chunk(count).expect("it was there").commit_all();
+            let chunk = self.records.read_chunk(count).expect("it was there");
+            let (first, second) = chunk.as_slices();
+            for slot in first.iter().chain(second) {
+                let [kind, flags, ..] = slot[7].to_le_bytes();
+                let amends = kind == self.busted || kind == self.corrected;
+                self.amendments += u64::from(amends && flags & FLAG_CONT == 0);
+            }
+            chunk.commit_all();
             while self.feedback.pop().is_ok() {}
         }
     }
@@ -122,19 +153,40 @@ impl World {
         let Message::New(new) = message else { return };
         let (order, request, kind) = (new.order, ClOrdId::NONE, StatusKind::Accepted);
         let mut reports = vec_of([Input::Status { order, kind, request }]);
-        for _ in 0..2 {
+        let price = new.price.expect("a limit order");
+        let mut exec = || {
             self.executions += 1;
-            reports.push(Input::Trade {
-                order,
-                exec: ExecKey(u128::from(self.executions)),
-                qty: Qty(1),
-                price: new.price.expect("a limit order"),
-                commission: Money(2_050_000_000_000_000_000),
-                instrument: ES,
-                side: new.side,
-                venue_says_filled: false,
-                defect: None,
-            });
+            ExecKey(u128::from(self.executions))
+        };
+        let trade = |exec| Input::Trade {
+            order,
+            exec,
+            qty: Qty(1),
+            price,
+            commission: Money(2_050_000_000_000_000_000),
+            instrument: ES,
+            side: new.side,
+            venue_says_filled: false,
+            defect: None,
+        };
+        let (first, second) = (exec(), exec());
+        // What the venue takes back: nothing of it may allocate either.
+        reports.push(trade(first));
+        reports.push(trade(second));
+        // Of buys as often as of sells, and full again in the end.
+        if order.counter() % 7 == 0 {
+            reports.push(Input::Bust { order, exec: exec(), exec_ref: second });
+            reports.push(trade(exec()));
+        }
+        if order.counter() % 5 == 0 {
+            let (exec, qty, defect) = (exec(), Qty(2), None);
+            reports.push(Input::Correct { order, exec, exec_ref: first, qty, price, defect });
+        }
+        // More orders ago than there are slots: the row is gone, and the position was flat since.
+        if order.counter() % 75 == 0 {
+            let (order, exec_ref) = std::mem::replace(&mut self.old, (order, first));
+            let exec = ExecKey(u128::MAX - exec_ref.0);
+            reports.push(Input::Bust { order, exec, exec_ref });
         }
         for input in reports {
             let message = ToEngine::Input(input);
@@ -174,7 +226,7 @@ impl World {
 }
 
 /// A short list that does not allocate.
-fn vec_of<const N: usize>(items: [Input; N]) -> arrayvec::ArrayVec<Input, 4> {
+fn vec_of<const N: usize>(items: [Input; N]) -> arrayvec::ArrayVec<Input, 8> {
     items.into_iter().collect()
 }
 
@@ -194,6 +246,7 @@ fn a_million_events_allocate_nothing() {
     // It did trade, and the account says so: a loop that refuses everything allocates nothing too.
     assert!(state.account().commission().0 > 0);
     assert!(state.executions().len() > 50_000, "{} executions", state.executions().len());
+    assert!(world.amendments > 10_000, "{} busts and corrections", world.amendments);
     assert_eq!(state.orders().len(), state.orders().iter().count());
     assert_eq!(COUNT.get(), 0, "allocations or frees over {} slots", world.slots - before);
 }
