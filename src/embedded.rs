@@ -237,7 +237,11 @@ impl<B: Broker> TradeEngine<B> {
             // A trade's position is the record behind it.
             let follows = traded && matches!(event, Event::Position { .. });
             let concerns = record.body.concerns(order);
-            traded = concerns && matches!(event, Event::Traded { .. });
+            let trades = matches!(
+                event,
+                Event::Traded { .. } | Event::Busted { .. } | Event::Corrected { .. }
+            );
+            traded = concerns && trades;
             (concerns || follows).then_some(event)
         })
     }

@@ -541,8 +541,14 @@ fn a_trade_can_be_taken_out_of_a_strategy() {
             without.book(1, ES, fill, of).expect("small figures");
         }
     }
-    assert!(with.can_reverse(1, ES, &third, of));
-    with.reverse(1, ES, &third, of).expect("small figures");
+    let opposite = Fill {
+        side: third.side.opposite(),
+        commission: Money(-third.commission.0),
+        slippage: Money(-third.slippage.0),
+        ..third
+    };
+    assert!(with.can_book(1, ES, &[opposite], of));
+    with.book(1, ES, &opposite, of).expect("small figures");
     let of_both = [&with, &without].map(|books| {
         let own = &books.get(1, ES).expect("it is in the table").position;
         let balance = Balance::of(own, Some(price("101")), of.lot_value).expect("small figures");
@@ -552,14 +558,15 @@ fn a_trade_can_be_taken_out_of_a_strategy() {
     // Nothing else was touched, and what cannot be undone is not.
     assert_eq!(with.get(0, ES), StrategyBooks::new(1, 1).get(0, ES));
     let before = with.clone();
-    let most = Fill { commission: Money(i128::MIN), ..third };
-    assert!(!with.can_reverse(1, ES, &most, of));
-    assert!(with.reverse(1, ES, &most, of).is_err());
-    let slipped = Fill { slippage: Money(i128::MIN), ..third };
-    assert!(with.reverse(1, ES, &slipped, of).is_err());
+    let most = Fill { commission: Money(i128::MAX), ..third };
+    assert!(!with.can_book(1, ES, &[third, most], of));
+    assert!(with.book(1, ES, &most, of).is_err());
     let large = Fill { qty: Qty(of.qty_limit.0 + 10), ..third };
-    assert!(!with.can_book(1, ES, &large, of) && with.book(1, ES, &large, of).is_err());
-    assert!(with.can_book(1, ES, &third, of));
+    assert!(!with.can_book(1, ES, &[large], of) && with.book(1, ES, &large, of).is_err());
+    // Each is tried on what the one before it leaves.
+    let whole = Fill { qty: of.qty_limit, ..third };
+    assert!(!with.can_book(1, ES, &[whole, whole], of));
+    assert!(with.can_book(1, ES, &[third, opposite], of));
     assert_eq!(with, before);
 }
 

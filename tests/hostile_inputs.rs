@@ -8,7 +8,7 @@
 mod random;
 
 use random::{Random, runs};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use trade_engine::broker::Message;
 use trade_engine::code::Code;
 use trade_engine::codec::{Chars, Slot, records};
@@ -22,7 +22,8 @@ use trade_engine::position::Balance;
 use trade_engine::replay::{Redecide, Replay};
 use trade_engine::risk::Exposure;
 use trade_engine::settings::{
-    Capacity, ExposureBasis, LimitKey, Limits, OnAnomaly, RiskSettings, Scope, Settings, Sizing,
+    AccountSettings, Capacity, CostMethod, ExposureBasis, LimitKey, Limits, OnAnomaly,
+    RiskSettings, Scope, Settings, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
 
@@ -111,10 +112,22 @@ fn strategy(random: &mut Random) -> u16 {
     u16::try_from(random.below(most)).expect("16 bits")
 }
 
+/// An execution's id: one of few, so that it comes again.
+fn key(random: &mut Random, order: ClOrdId, side: Side) -> ExecKey {
+    let number = random.below(500);
+    match random.below(40) {
+        0 => ExecKey(0),
+        1 => ExecKey(u128::MAX),
+        _ => ExecKey::new(0, &number.to_string(), order, side),
+    }
+}
+
 struct Stranger {
     random: Random,
     next: u64,
     ts: i64,
+    /// Executions that busts and corrections may refer to.
+    reported: Vec<(ClOrdId, ExecKey)>,
 }
 
 impl Stranger {
@@ -165,7 +178,7 @@ impl Stranger {
     }
 
     fn input(&mut self, state: &State) -> Input {
-        match self.random.below(23) {
+        match self.random.below(26) {
             0..=3 => self.order(),
             4 => self.signal(),
             5 => Input::Cancel { id: self.new_id(), order: self.any_id(state) },
@@ -191,6 +204,7 @@ impl Stranger {
                 Input::ClosePosition { id: self.new_id(), instrument }
             }
             18..=20 => self.contingent(state),
+            21..=23 => self.bust(state),
             _ => self.command(),
         }
     }
@@ -282,13 +296,9 @@ impl Stranger {
     fn trade(&mut self, state: &State) -> Input {
         let order = self.any_id(state);
         let random = &mut self.random;
-        let number = random.below(500);
         let side = random.pick(&[Side::Buy, Side::Sell]);
-        let exec = match random.below(40) {
-            0 => ExecKey(0),
-            1 => ExecKey(u128::MAX),
-            _ => ExecKey::new(0, &number.to_string(), order, side),
-        };
+        let exec = key(random, order, side);
+        self.reported.push((order, exec));
         Input::Trade {
             order,
             exec,
@@ -300,6 +310,24 @@ impl Stranger {
             venue_says_filled: random.below(2) == 0,
             defect: if random.below(40) == 0 { Some(Code::Overflow) } else { None },
         }
+    }
+
+    /// A bust or a correction of a trade that was reported, or of anything, under any id.
+    fn bust(&mut self, state: &State) -> Input {
+        let random = &mut self.random;
+        let known = random.below(self.reported.len().max(1) as u64);
+        let reported = self.reported.get(usize::try_from(known).expect("few")).copied();
+        let (order, exec_ref) = reported.unwrap_or_default();
+        let exec_ref = if random.below(12) == 0 { key(random, order, Side::Buy) } else { exec_ref };
+        let exec = key(random, order, Side::Sell);
+        let order = if random.below(12) == 0 { self.any_id(state) } else { order };
+        self.reported.push((order, exec));
+        let random = &mut self.random;
+        if random.below(2) == 0 {
+            return Input::Bust { order, exec, exec_ref };
+        }
+        let defect = if random.below(40) == 0 { Some(Code::Overflow) } else { None };
+        Input::Correct { order, exec, exec_ref, qty: qty(random), price: price(random), defect }
     }
 
     fn market(&mut self) -> Input {
@@ -387,7 +415,14 @@ fn settings(random: &mut Random) -> Settings {
     let capital = random.pick(&["100000", "0", "9999999999999999999", "-5"]);
     let basis = [ExposureBasis::Notional, ExposureBasis::Price, ExposureBasis::Risk];
     let sizing = [Sizing::PercentEquity, Sizing::PercentMargin, Sizing::FixedRisk, Sizing::Exact];
+    let capital = capital.parse().expect("a decimal");
+    let cost_method = random.pick(&[CostMethod::Average, CostMethod::Fifo]);
     Settings {
+        account: AccountSettings {
+            currency: "USD".to_owned(),
+            initial_capital: capital,
+            cost_method,
+        },
         risk: RiskSettings {
             limits: Limits {
                 max_position_pct: rarely(random),
@@ -417,7 +452,7 @@ fn settings(random: &mut Random) -> Settings {
         day_roll_ends_orders: random.below(2) == 0,
         forward_market_data: random.below(2) == 0,
         strategies: vec!["one".to_owned(), "two".to_owned()],
-        ..Settings::new(capital.parse().expect("a decimal"), instruments)
+        ..Settings::new(capital, instruments)
     }
 }
 
@@ -430,8 +465,22 @@ struct Held {
     commission: i128,
 }
 
+/// What an execution did, as the records say.
+#[derive(Clone, Copy)]
+struct Deed {
+    instrument: usize,
+    side: Side,
+    qty: i64,
+    price: i64,
+    commission: i128,
+}
+
 struct Witness {
     held: Vec<Held>,
+    /// For each execution that can be referred to: the key of the trade that it is about.
+    roots: HashMap<u128, u128>,
+    /// What those trades are now; none of the busted ones.
+    deeds: HashMap<u128, Deed>,
     replay: Replay,
     redecide: Redecide,
     booked: HashSet<u128>,
@@ -457,17 +506,34 @@ impl Witness {
                     side,
                     ..
                 }) => {
-                    let at = instrument.index();
-                    let signed = last_qty.0 * side.sign();
-                    self.held[at].qty += signed;
-                    let per_lot = i128::from(last_px.0) * i128::from(lot_values[at]);
-                    self.held[at].value += per_lot * i128::from(signed);
-                    self.held[at].commission += commission.0;
+                    let deed = Deed {
+                        instrument: instrument.index(),
+                        side,
+                        qty: last_qty.0,
+                        price: last_px.0,
+                        commission: commission.0,
+                    };
+                    self.count(deed, 1, lot_values);
+                    self.roots.insert(exec.0, exec.0);
+                    self.deeds.insert(exec.0, deed);
                     // A full table can tell nothing: the engine halts then, and books.
                     let table = self.replay.state().expect("a head").executions();
                     let blind = exec == ExecKey(0) || table.is_full();
                     let news = self.booked.insert(exec.0) || blind;
                     assert!(news, "booked twice: {record:?}");
+                }
+                Body::Event(Event::Busted { exec, exec_ref, .. }) => {
+                    let root = self.root(exec, exec_ref);
+                    let deed = self.deeds.remove(&root).expect("busted twice");
+                    self.count(deed, -1, lot_values);
+                }
+                Body::Event(Event::Corrected { exec, exec_ref, last_qty, last_px, .. }) => {
+                    let root = self.root(exec, exec_ref);
+                    let was = self.deeds[&root];
+                    let deed = Deed { qty: last_qty.0, price: last_px.0, ..was };
+                    self.count(was, -1, lot_values);
+                    self.count(deed, 1, lot_values);
+                    self.deeds.insert(root, deed);
                 }
                 Body::Event(Event::PositionOpened { instrument, qty, open_cost }) => {
                     self.held[instrument.index()].qty += qty.0;
@@ -478,6 +544,26 @@ impl Witness {
             found.push(record);
         }
         found
+    }
+
+    /// Adds what an execution did, or takes it away.
+    fn count(&mut self, deed: Deed, times: i8, lot_values: &[i64]) {
+        let held = &mut self.held[deed.instrument];
+        let signed = deed.qty * deed.side.sign() * i64::from(times);
+        held.qty += signed;
+        let per_lot = i128::from(deed.price) * i128::from(lot_values[deed.instrument]);
+        held.value += per_lot * i128::from(signed);
+        held.commission += deed.commission * i128::from(times);
+    }
+
+    /// The trade that a bust or a correction is about; its own id is one more name of it.
+    fn root(&mut self, exec: ExecKey, exec_ref: ExecKey) -> u128 {
+        let root = self.roots[&exec_ref.0];
+        let table = self.replay.state().expect("a head").executions();
+        let blind = exec == ExecKey(0) || table.is_full();
+        assert!(self.booked.insert(exec.0) || blind, "taken twice: {exec:?}");
+        self.roots.insert(exec.0, root);
+        root
     }
 
     fn check(&self, state: &State) {
@@ -544,23 +630,38 @@ impl Witness {
     }
 }
 
-/// An execution that could be booked was: or it is said why not, and trading is halted.
+/// An execution that could be booked was: or it is said why not, and trading is halted. The same of
+/// a bust or a correction of a trade that stands.
 fn nothing_dropped(input: &Input, before: &State, after: &State, group: &[Record]) {
-    let Input::Trade { exec, qty, price, instrument, defect, order, .. } = *input else { return };
-    let is_trade = qty.0 > 0 && matches!(defect, None | Some(Code::Overflow));
-    let is_known = before.executions().seen(exec, qty, price) != trade_engine::engine::Seen::New;
-    let place = before.order(order).and_then(|order| before.book(order.instrument));
-    let old = group.iter().any(|record| {
-        matches!(record.body, Body::Event(Event::Refused { code: Code::TimeWentBack, .. }))
-    });
-    if !is_trade || is_known || old || (place.is_none() && before.book(instrument).is_none()) {
+    let executions = before.executions();
+    let stands = |order, exec_ref| {
+        executions.standing(exec_ref).is_some_and(|found| found.execution.order == order)
+    };
+    let is_news = if let Input::Trade { exec, qty, price, instrument, defect, order, .. } = *input {
+        let place = before.order(order).and_then(|order| before.book(order.instrument));
+        qty.0 > 0
+            && matches!(defect, None | Some(Code::Overflow))
+            && executions.seen(exec, qty, price) == trade_engine::engine::Seen::New
+            && (place.is_some() || before.book(instrument).is_some())
+    } else if let Input::Bust { order, exec, exec_ref } = *input {
+        !executions.knows(exec) && stands(order, exec_ref)
+    } else if let Input::Correct { order, exec, exec_ref, qty, .. } = *input {
+        qty.0 > 0 && !executions.knows(exec) && stands(order, exec_ref)
+    } else {
+        return;
+    };
+    let says = |wanted: fn(&Event) -> bool| {
+        group.iter().any(|record| matches!(&record.body, Body::Event(event) if wanted(event)))
+    };
+    if says(|event| matches!(event, Event::Refused { code: Code::TimeWentBack, .. })) {
         return;
     }
-    let traded =
-        group.iter().any(|record| matches!(record.body, Body::Event(Event::Traded { .. })));
-    let unbooked =
-        group.iter().any(|record| matches!(record.body, Body::Event(Event::Unbooked { .. })));
-    assert!(traded != unbooked, "dropped: {input:?} {group:?}");
+    let booked = says(|event| {
+        matches!(event, Event::Traded { .. } | Event::Busted { .. } | Event::Corrected { .. })
+    });
+    let unbooked = says(|event| matches!(event, Event::Unbooked { .. }));
+    assert_eq!(booked || unbooked, is_news, "{input:?} {group:?}");
+    assert!(!(booked && unbooked), "{input:?}");
     assert!(!unbooked || after.halted().is_some(), "{input:?}");
 }
 
@@ -575,13 +676,15 @@ fn run(seed: u64) {
     let lot_values: Vec<i64> = engine.state().books().iter().map(|book| book.lot_value).collect();
     let mut witness = Witness {
         held: vec![Held::default(); lot_values.len()],
+        roots: HashMap::new(),
+        deeds: HashMap::new(),
         replay: Replay::default(),
         redecide: Redecide::default(),
         booked: HashSet::new(),
         seq: 0,
     };
     witness.follow(&out.slots, &lot_values);
-    let mut stranger = Stranger { random, next: 0, ts: opened };
+    let mut stranger = Stranger { random, next: 0, ts: opened, reported: Vec::new() };
     for step in 0..STEPS_PER_RUN {
         let (ts, input) = (stranger.time(), stranger.input(engine.state()));
         let before = engine.state().clone();

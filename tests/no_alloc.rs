@@ -4,8 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use trade_engine::broker::Message;
-use trade_engine::codec::Slot;
+use trade_engine::codec::{FLAG_CONT, Slot};
 use trade_engine::engine::Engine;
+use trade_engine::event::Event;
 use trade_engine::input::{ExecKey, Input, StatusKind};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::limits::MONEY_SCALE;
@@ -67,6 +68,12 @@ struct World {
     executions: u64,
     /// Stops that were triggered and went out.
     stops: u64,
+    /// An order and its first execution.
+    old: (ClOrdId, ExecKey),
+    busted: u8,
+    corrected: u8,
+    /// Records of those two kinds.
+    amendments: u64,
 }
 
 const ES: InstrumentId = InstrumentId(0);
@@ -118,7 +125,10 @@ impl World {
         let mut engine = Engine::new(settings);
         engine.open_log(Ts(0), "test", "", &mut ());
         let hot_loop = HotLoop::new(engine, ends, shared, Clock::new());
-        let (slots, executions, stops) = (0, 0, 0);
+        let kind = |wanted| {
+            let found = Event::KINDS.iter().find(|(_, name, _)| *name == wanted);
+            found.expect("there is such an event").0
+        };
         Self {
             hot_loop,
             control,
@@ -127,9 +137,13 @@ impl World {
             records,
             orders,
             feedback,
-            slots,
-            executions,
-            stops,
+            slots: 0,
+            executions: 0,
+            stops: 0,
+            old: (ClOrdId::NONE, ExecKey(0)),
+            busted: kind("busted"),
+            corrected: kind("corrected"),
+            amendments: 0,
         }
     }
 
@@ -150,7 +164,14 @@ impl World {
             }
             let count = self.records.slots();
             self.slots += count as u64;
-            self.records.read_chunk(count).expect("it was there").commit_all();
+            let chunk = self.records.read_chunk(count).expect("it was there");
+            let (first, second) = chunk.as_slices();
+            for slot in first.iter().chain(second) {
+                let [kind, flags, ..] = slot[7].to_le_bytes();
+                let amends = kind == self.busted || kind == self.corrected;
+                self.amendments += u64::from(amends && flags & FLAG_CONT == 0);
+            }
+            chunk.commit_all();
             while self.feedback.pop().is_ok() {}
         }
     }
@@ -174,19 +195,42 @@ impl World {
         self.stops += u64::from(new.ord_type == OrdType::Market);
         // A target is far away and rests.
         let rests = new.price.is_some_and(|price| price > Price(4_650 * Price::ONE.0));
-        for _ in 0..if rests { 0 } else { 2 } {
+        let price = new.price.unwrap_or(Price(4_500 * Price::ONE.0));
+        let mut exec = || {
             self.executions += 1;
-            reports.push(Input::Trade {
-                order,
-                exec: ExecKey(u128::from(self.executions)),
-                qty: Qty(1),
-                price: new.price.unwrap_or(Price(4_500 * Price::ONE.0)),
-                commission: Money(2_050_000_000_000_000_000),
-                instrument: new.instrument,
-                side: new.side,
-                venue_says_filled: false,
-                defect: None,
-            });
+            ExecKey(u128::from(self.executions))
+        };
+        let trade = |exec| Input::Trade {
+            order,
+            exec,
+            qty: Qty(1),
+            price,
+            commission: Money(2_050_000_000_000_000_000),
+            instrument: new.instrument,
+            side: new.side,
+            venue_says_filled: false,
+            defect: None,
+        };
+        let (first, second) = (exec(), exec());
+        if !rests {
+            reports.push(trade(first));
+            reports.push(trade(second));
+        }
+        // What the venue takes back: nothing of it may allocate either.
+        // Of buys as often as of sells, and full again in the end.
+        if order.counter() % 7 == 0 && !rests {
+            reports.push(Input::Bust { order, exec: exec(), exec_ref: second });
+            reports.push(trade(exec()));
+        }
+        if order.counter() % 5 == 0 && !rests {
+            let (exec, qty, defect) = (exec(), Qty(2), None);
+            reports.push(Input::Correct { order, exec, exec_ref: first, qty, price, defect });
+        }
+        // More orders ago than there are slots: the row is gone, and the position was flat since.
+        if order.counter() % 75 == 0 && !rests {
+            let (order, exec_ref) = std::mem::replace(&mut self.old, (order, first));
+            let exec = ExecKey(u128::MAX - exec_ref.0);
+            reports.push(Input::Bust { order, exec, exec_ref });
         }
         for input in reports {
             let message = ToEngine::Input(input);
@@ -265,7 +309,7 @@ impl World {
 }
 
 /// A short list that does not allocate.
-fn vec_of<const N: usize>(items: [Input; N]) -> arrayvec::ArrayVec<Input, 4> {
+fn vec_of<const N: usize>(items: [Input; N]) -> arrayvec::ArrayVec<Input, 8> {
     items.into_iter().collect()
 }
 
@@ -288,6 +332,7 @@ fn a_million_events_allocate_nothing() {
     assert!(state.strategy_pnl(1).is_some_and(|pnl| pnl.0 != 0));
     assert!(state.executions().len() > 50_000, "{} executions", state.executions().len());
     assert!(world.stops > 1_000, "{} stops", world.stops);
+    assert!(world.amendments > 10_000, "{} busts and corrections", world.amendments);
     assert_eq!(state.orders().len(), state.orders().iter().count());
     assert_eq!(COUNT.get(), 0, "allocations or frees over {} slots", world.slots - before);
 }

@@ -151,6 +151,8 @@ struct Feeder {
     next: u64,
     ts: i64,
     executions: u64,
+    /// Reports of trades that busts and corrections may refer to.
+    reported: Vec<(ClOrdId, ExecKey)>,
 }
 
 impl Feeder {
@@ -195,7 +197,7 @@ impl Feeder {
             1 => 0,
             _ => 1_000_000,
         };
-        let input = match self.random.below(20) {
+        let input = match self.random.below(22) {
             0..=2 => self.order(),
             3 => self.signal(),
             4 | 5 => {
@@ -206,8 +208,12 @@ impl Feeder {
                 self.executions += 1;
                 let number = self.executions - self.random.below(self.executions.min(6));
                 let (order, qty) = (self.old_id(), self.qty());
-                trade(&mut self.random, order, number, Qty(qty.0.clamp(-1, 1 << 20)))
+                let trade = trade(&mut self.random, order, number, Qty(qty.0.clamp(-1, 1 << 20)));
+                let Input::Trade { exec, .. } = trade else { unreachable!("made a line above") };
+                self.reported.push((order, exec));
+                trade
             }
+            18 | 19 => self.bust(),
             8 => Input::Cancel { id: self.new_id(), order: self.old_id() },
             9 | 10 => self.replace(),
             11 => self.report(),
@@ -221,6 +227,30 @@ impl Feeder {
             _ => self.command(),
         };
         (Ts(self.ts), input)
+    }
+
+    /// A bust or a correction of a trade that has been reported, mostly, under its own id or one
+    /// that has been used.
+    fn bust(&mut self) -> Input {
+        let known = self.reported.len() as u64;
+        let back = usize::try_from(self.random.below(known.clamp(1, 12))).expect("few");
+        let recent = self.reported.iter().rev().nth(back).copied();
+        let (order, exec_ref) = match self.random.below(10) {
+            0 => (self.old_id(), recent.unwrap_or_default().1),
+            1 => (self.old_id(), ExecKey(0)),
+            _ => recent.unwrap_or_default(),
+        };
+        self.executions += 1;
+        let number = self.executions - self.random.below(2);
+        let exec = ExecKey::new(1, &number.to_string(), order, Side::Buy);
+        let random = &mut self.random;
+        if random.below(2) == 0 {
+            return Input::Bust { order, exec, exec_ref };
+        }
+        self.reported.push((order, exec));
+        let qty = Qty(random.pick(&[1, 2, 5, 9, 0, -1]));
+        let defect = if random.below(30) == 0 { Some(Code::BadPrice) } else { None };
+        Input::Correct { order, exec, exec_ref, qty, price: price(random), defect }
     }
 
     fn order(&mut self) -> Input {
@@ -419,7 +449,7 @@ fn settings(random: &mut Random) -> Settings {
         account: AccountSettings {
             currency: "USD".to_owned(),
             initial_capital: "100000".parse().expect("a decimal"),
-            cost_method: CostMethod::Average,
+            cost_method: random.pick(&[CostMethod::Average, CostMethod::Fifo]),
         },
         instruments,
         strategies: ["one", "two", "three"].map(str::to_owned)[..random.pick(&[1, 3])].to_vec(),
@@ -458,7 +488,11 @@ fn settings(random: &mut Random) -> Settings {
             sizing_pct: tenth(random),
             sizing_max_qty: maybe(random, |_| "7".parse().expect("a decimal")),
         },
-        capacity: Capacity { orders: ORDERS, executions: 60, checkpoint_interval_slots: 500 },
+        capacity: Capacity {
+            orders: ORDERS,
+            executions: random.pick(&[40, 400]),
+            checkpoint_interval_slots: 500,
+        },
         refuse_old_time: random.below(2) == 0,
         day_roll_ends_orders: random.below(2) == 0,
         forward_market_data: random.below(2) == 0,
@@ -499,7 +533,7 @@ fn run(seed: u64) -> BTreeSet<u8> {
     let settings = settings(&mut random);
     let liar = Liar { random: Random::new(seed ^ 1), executions: 1_000_000 };
     let mut engine = TradeEngine::new(settings, liar);
-    let mut feeder = Feeder { random, next: 0, ts: 0, executions: 0 };
+    let mut feeder = Feeder { random, next: 0, ts: 0, executions: 0, reported: Vec::new() };
     let mut shadow = Shadow::default();
     shadow.follow(engine.log());
     for _ in 0..INPUTS_PER_RUN {

@@ -3,18 +3,20 @@
 
 mod contingents;
 
+use super::executions::{Execution, Role, Standing};
+use super::ledger::{Amended, Draft, Figures, Reshaped};
 use super::state::{OWN_SOURCE, State};
 use crate::code::Code;
 use crate::codec::FLAG_CLAMPED;
 use crate::event::{Body, Event, Record};
-use crate::input::Input;
+use crate::input::{ExecKey, Input};
 use crate::instrument::InstrumentId;
 use crate::limits::{PRICE_MAX, QTY_MAX};
 use crate::order::{
     Cell, ClOrdId, Flags, Links, OrdType, Order, OrderBook, OrderEvent, OrderState, Request,
     RequestKind, Requests, Sent, SweepKind, Tif,
 };
-use crate::position::{Balance, Fill, Position, Rate, slippage};
+use crate::position::{Balance, Place, Position, Rate};
 use crate::risk::{InstrumentBook, Market};
 use crate::settings::Scope;
 use crate::units::{Money, Price, Qty, Side, Ts};
@@ -43,6 +45,8 @@ type Applied = Result<(), &'static str>;
 const NO_ORDER: &str = "no such order";
 const NO_INSTRUMENT: &str = "no such instrument";
 const NO_REQUEST: &str = "no such request";
+const NO_EXECUTION: &str = "no such trade";
+const NO_ROOM: &str = "no room for the execution";
 
 /// Applies one record.
 ///
@@ -191,14 +195,16 @@ impl State {
             }
             Event::Unassigned { order, instrument, side } => {
                 self.touch(order, false);
-                let order = unassigned(order, instrument, side, self.ts);
+                let mut order = unassigned(order, instrument, side, self.ts);
+                order.executions_before = self.executions.count();
                 if self.orders.insert(order) { Ok(()) } else { Err("no room for the order") }
             }
             Event::Unbooked { .. }
             | Event::Refused { .. }
             | Event::Anomaly { .. }
             | Event::Warning { .. } => Ok(()),
-            Event::Busted { .. } | Event::Corrected { .. } => Err("not known yet"),
+            Event::Busted { .. } => self.bust(event),
+            Event::Corrected { .. } => self.correct(event),
             Event::Unanswered { order, request, since } => self.unanswered(order, request, since),
             Event::Halted { reason } => {
                 self.halted = Some(reason);
@@ -268,7 +274,8 @@ impl State {
         let Event::Created { order: id, instrument, .. } = *event else {
             unreachable!("the caller matched it")
         };
-        let order = created(event, self.ts);
+        let mut order = created(event, self.ts);
+        order.executions_before = self.executions.count();
         if !self.is_new_id(id) {
             return Err("the id has been used");
         }
@@ -410,9 +417,10 @@ impl State {
             return Err("the position leaves its range");
         }
         self.strategies.open(instrument, qty, open_cost);
-        self.reprice(instrument, |book| {
-            book.position = Position { qty, open_cost, ..Position::default() };
-        })
+        let position = Position { qty, open_cost, ..Position::default() };
+        let ledger = self.ledgers.get_mut(instrument.index()).ok_or(NO_INSTRUMENT)?;
+        *ledger = ledger.opening(position, self.settings.account.cost_method);
+        self.reprice(instrument, |book| book.position = position)
     }
 
     fn flag(&mut self, id: ClOrdId, flag: Flags) -> Applied {
@@ -517,10 +525,10 @@ impl State {
         let Event::Traded { commission, cum_qty, side, state, .. } = *event else {
             unreachable!("the caller matched it")
         };
-        self.executions.insert(exec, last_qty, last_px);
-        let decision_px = self.orders.get(order).and_then(|order| order.decision_px);
+        let figures = Figures { qty: last_qty, price: last_px };
+        let execution = self.execution(order, instrument, side, figures, commission);
         let protect_px = self.orders.get(order).and_then(|order| order.protect_px);
-        let strategy = self.strategy_of(order);
+        let strategy = u16::from(execution.strategy);
         if self.orders.get(order).is_some() {
             self.update(order, |order| fill(order, last_qty, last_px))?;
             let order = self.orders.get(order).ok_or(NO_ORDER)?;
@@ -528,21 +536,116 @@ impl State {
                 return Err("the order's quantity or state is another");
             }
         }
-        let book = self.books.get_mut(instrument.index()).ok_or(NO_INSTRUMENT)?;
-        let decided = decision_px.unwrap_or(last_px);
-        let slippage = slippage(side, last_qty, last_px, decided, book.lot_value);
-        let slippage = slippage.ok_or("slippage leaves its range")?;
-        let fill = Fill { side, qty: last_qty, price: last_px, commission, slippage };
-        let before = balance(book)?;
-        let booked = book.position.book(&fill, book.lot_value, book.qty_limit);
-        let booked = booked.map_err(|_| "the position leaves its range")?;
+        let mut draft = Draft::new(self, instrument).ok_or(NO_INSTRUMENT)?;
+        let booked = draft.book(execution).map_err(|_| "the position leaves its range")?;
+        let fill = draft.fill(&execution).map_err(|_| "slippage leaves its range")?;
+        let (ledger, position) = (draft.ledger, draft.position);
+        self.remember(exec, execution, Role::Trade, self.ledgers[instrument.index()].last())?;
+        self.ledgers[instrument.index()] = ledger;
         if booked.opened.0 > 0 {
-            book.protect_px = protect_px;
+            self.books[instrument.index()].protect_px = protect_px;
         }
+        let book = &self.books[instrument.index()];
         let attributed = self.strategies.book(strategy, instrument, &fill, book);
         attributed.map_err(|_| "the strategy's position leaves its range")?;
-        let (currency, change) = (book.currency, balance(book)?.since(before));
-        self.settle(currency, change)
+        self.reprice(instrument, |book| book.position = position)
+    }
+
+    /// Puts a trade into the table, as far as there is room, and into its instrument's chain behind
+    /// the last.
+    fn remember(
+        &mut self,
+        key: ExecKey,
+        execution: Execution,
+        role: Role,
+        last: Option<Place>,
+    ) -> Result<Option<Place>, &'static str> {
+        if self.executions.knows(key) {
+            return Err("the execution is known");
+        }
+        let place = self.executions.insert(key, execution, role);
+        if let Some((last, place)) = last.zip(place) {
+            self.executions.chain(last, place);
+        }
+        Ok(place)
+    }
+
+    fn bust(&mut self, event: &Event) -> Applied {
+        let Event::Busted { exec, exec_ref, last_qty, last_px, cum_qty, state, exact, .. } = *event
+        else {
+            unreachable!("the caller matched it")
+        };
+        let Event::Busted { order, instrument, side, .. } = *event else {
+            unreachable!("the caller matched it")
+        };
+        let standing = self.executions.standing(exec_ref).ok_or(NO_EXECUTION)?;
+        let Standing { origin, live, execution } = standing;
+        let was = (execution.order, execution.instrument, execution.side);
+        let figures = (execution.qty, execution.price);
+        if (was, figures) != ((order, instrument, side), (last_qty, last_px)) {
+            return Err("the trade is another");
+        }
+        let amended = self.amended(&standing, None).map_err(|_| "the position leaves its range")?;
+        self.reshape(&standing, None, (cum_qty, state))?;
+        let role = Role::Amendment(origin);
+        if amended.exact {
+            self.executions.take_out(live);
+            self.remember(exec, execution, role, None)?;
+        } else {
+            let last = self.ledgers[instrument.index()].last();
+            self.remember(exec, amended.added[0], role, last)?;
+        }
+        self.executions.bust(origin);
+        self.take_amended(instrument, exact, amended)
+    }
+
+    fn correct(&mut self, event: &Event) -> Applied {
+        let Event::Corrected { exec, exec_ref, last_qty, last_px, cum_qty, state, exact, .. } =
+            *event
+        else {
+            unreachable!("the caller matched it")
+        };
+        let Event::Corrected { order, instrument, side, .. } = *event else {
+            unreachable!("the caller matched it")
+        };
+        let standing = self.executions.standing(exec_ref).ok_or(NO_EXECUTION)?;
+        let Standing { origin, live, execution } = standing;
+        if (execution.order, execution.instrument, execution.side) != (order, instrument, side) {
+            return Err("the trade is another");
+        }
+        if last_qty.0 <= 0 {
+            return Err("a trade of no quantity");
+        }
+        let figures = Some(Figures { qty: last_qty, price: last_px });
+        let amended = self.amended(&standing, figures);
+        let amended = amended.map_err(|_| "the position leaves its range")?;
+        self.reshape(&standing, figures, (cum_qty, state))?;
+        let role = Role::Amendment(origin);
+        if amended.exact {
+            let corrected = Execution { qty: last_qty, price: last_px, ..execution };
+            let place = self.remember(exec, corrected, role, None)?.ok_or(NO_ROOM)?;
+            self.executions.correct(live, place);
+        } else {
+            let last = self.ledgers[instrument.index()].last();
+            let opposite = self.remember(ExecKey::default(), amended.added[0], role, last)?;
+            let place = self.remember(exec, amended.added[1], role, opposite)?.ok_or(NO_ROOM)?;
+            self.executions.succeed(origin, place);
+        }
+        self.take_amended(instrument, exact, amended)
+    }
+
+    /// Takes over what a bust or a correction made of the instrument and the account.
+    fn take_amended(&mut self, instrument: InstrumentId, exact: bool, amended: Amended) -> Applied {
+        if amended.exact != exact {
+            return Err("other trades are kept");
+        }
+        self.ledgers[instrument.index()] = amended.ledger;
+        let book = &self.books[instrument.index()];
+        for fill in &amended.attributed {
+            let booked = self.strategies.book(amended.strategy, instrument, fill, book);
+            booked.map_err(|_| "the strategy's position leaves its range")?;
+        }
+        self.reprice(instrument, |book| book.position = amended.position)
     }
 
     /// Changes an instrument's book, and what the account has of it.
@@ -563,6 +666,27 @@ impl State {
         let moved = self.account.on_change(currency, change);
         self.account.note_peak();
         moved.map_err(|_| "the account leaves its range")
+    }
+
+    /// Gives the order of a trade the quantities that a bust or a correction of it leaves.
+    fn reshape(
+        &mut self,
+        standing: &Standing,
+        figures: Option<Figures>,
+        said: (Qty, OrderState),
+    ) -> Applied {
+        let Reshaped { cum_qty, cum_value, state, .. } =
+            self.reshaped(standing, figures).ok_or("the order leaves its range")?;
+        if (cum_qty, state) != said {
+            return Err("the order's quantity or state is another");
+        }
+        if self.row_of(standing).is_none() {
+            return Ok(());
+        }
+        self.update(standing.execution.order, |order| {
+            (order.cum_qty, order.cum_value, order.state) = (cum_qty, cum_value, state);
+            Ok(())
+        })
     }
 
     /// Takes new prices in, and the account's unrealized P&L with them: all or nothing. What cannot
@@ -663,6 +787,7 @@ fn created(event: &Event, ts: Ts) -> Order {
         decision_px,
         arrival_px,
         created: ts,
+        executions_before: 0,
         requests: Requests::default(),
     }
 }
@@ -689,6 +814,7 @@ fn unassigned(id: ClOrdId, instrument: InstrumentId, side: Side, ts: Ts) -> Orde
         decision_px: None,
         arrival_px: None,
         created: ts,
+        executions_before: 0,
         requests: Requests::default(),
     }
 }

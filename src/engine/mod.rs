@@ -4,11 +4,12 @@
 mod apply;
 mod decide;
 mod executions;
+mod ledger;
 mod state;
 mod turn;
 
 pub use apply::{Diverged, apply};
-pub use executions::{Executions, Seen};
+pub use executions::{Execution, Executions, Seen, Standing};
 pub use state::{OWN_SOURCE, State};
 pub use turn::{Outbound, Output};
 

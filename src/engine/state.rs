@@ -1,6 +1,7 @@
 //! All of the state, and its hash. Only `apply` writes it.
 
 use super::executions::Executions;
+use super::ledger::Ledger;
 use crate::code::Code;
 use crate::digest::Digest;
 use crate::instrument::{Instrument, InstrumentId};
@@ -29,6 +30,7 @@ pub struct State {
     pub(super) orders: OrderBook,
     pub(super) contingents: Contingents,
     pub(super) executions: Executions,
+    pub(super) ledgers: Vec<Ledger>,
     pub(super) correlations: Correlations,
     pub(super) controls: Controls,
     pub(super) last_ids: [ClOrdId; SOURCES_MAX],
@@ -63,6 +65,7 @@ impl State {
             orders: OrderBook::new(settings.capacity.orders),
             contingents: Contingents::new(settings.capacity.orders, settings.instruments.len()),
             executions: Executions::new(settings.capacity.executions),
+            ledgers: vec![Ledger::default(); instruments],
             correlations: Correlations::new(instruments, window),
             controls,
             last_ids: [ClOrdId::NONE; SOURCES_MAX],
@@ -143,11 +146,6 @@ impl State {
         self.strategies.pnl(strategy, &self.account, &self.books)
     }
 
-    /// Whose a trade is: its order's; nobody's, if the order is not held.
-    pub(super) fn strategy_of(&self, order: ClOrdId) -> u16 {
-        self.orders.get(order).map_or(0, |order| order.strategy)
-    }
-
     /// One position.
     pub fn position(&self, id: InstrumentId) -> Option<&Position> {
         self.book(id).map(|book| &book.position)
@@ -217,6 +215,9 @@ impl State {
         self.orders.digest(&mut digest);
         self.contingents.digest(&mut digest);
         self.executions.digest(&mut digest);
+        for ledger in &self.ledgers {
+            ledger.digest(&mut digest);
+        }
         self.correlations.digest(&mut digest);
         self.controls.digest(&mut digest);
         digest_limits(&self.settings.risk, &mut digest);

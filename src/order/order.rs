@@ -272,6 +272,9 @@ pub struct Order {
     pub arrival_px: Option<Price>,
     /// When it was made.
     pub created: Ts,
+    /// Executions remembered when it was made. A trade before them was of a row of the same id that
+    /// has been retired: a bust of it is none of this one's.
+    pub executions_before: u32,
     /// Cancels and replaces that the venue has not answered.
     pub requests: Requests,
 }
@@ -432,6 +435,7 @@ impl Order {
         }
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
+        digest.word(u64::from(self.executions_before));
         digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {
             digest.word(request.id.0);

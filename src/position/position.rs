@@ -3,6 +3,7 @@
 
 use crate::digest::Digest;
 use crate::limits::PRICE_MAX;
+use crate::settings::CostMethod;
 use crate::units::{Money, Price, Qty, Side, div_half_even, prorate};
 
 /// A figure left the range of `limits.rs`; nothing was changed.
@@ -24,6 +25,17 @@ pub struct Fill {
     pub slippage: Money,
 }
 
+/// What a position is counted by: the instrument's figures and the account's method.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Basis {
+    /// [`Instrument::lot_value`](crate::instrument::Instrument::lot_value), 1e-9.
+    pub lot_value: i64,
+    /// [`Instrument::qty_limit`](crate::instrument::Instrument::qty_limit).
+    pub qty_limit: Qty,
+    /// Which lots a closing fill ends.
+    pub method: CostMethod,
+}
+
 /// What a fill did to a position.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Booked {
@@ -35,7 +47,7 @@ pub struct Booked {
     pub realized: Money,
 }
 
-/// What is held in one instrument. Netting at average cost.
+/// What is held in one instrument: netted, whatever the cost method.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// Signed lots: above zero is long.
@@ -68,11 +80,26 @@ impl Position {
         Ok(Self { qty, open_cost, ..Self::default() })
     }
 
-    /// Books one fill: all of it or, past a bound, nothing. `lot_value` and `qty_limit` are the
-    /// instrument's.
+    /// Lots of a fill that close what is held; the rest of it opens.
+    pub fn closed_by(&self, fill: &Fill) -> Qty {
+        let against = self.qty.0.signum() == -fill.side.sign();
+        Qty(if against { fill.qty.0.clamp(0, self.qty.0.abs()) } else { 0 })
+    }
+
+    /// The cost of `closed` lots of what is held at the average: open_cost x closed / held, half to
+    /// even at 1e-18. What the division leaves stays in what is held: no unit of money is lost.
     ///
-    /// A partial close takes open_cost x closed / held out of the cost, half to even at 1e-18, and
-    /// leaves the rest where it is: no unit of money is lost to the division.
+    /// # Panics
+    /// If that many are not held.
+    pub fn average_cost(&self, closed: Qty) -> Money {
+        if closed.0 == 0 {
+            return Money::ZERO;
+        }
+        Money(prorate(self.open_cost.0, closed.0, self.qty.0.abs()))
+    }
+
+    /// Books one fill at average cost: all of it or, past a bound, nothing. `lot_value` and
+    /// `qty_limit` are the instrument's.
     ///
     /// # Errors
     /// [`Overflow`]: a quantity that is not above zero or that would make the position larger than
@@ -83,27 +110,39 @@ impl Position {
         lot_value: i64,
         qty_limit: Qty,
     ) -> Result<Booked, Overflow> {
+        let released = self.average_cost(self.closed_by(fill));
+        self.book_released(fill, released, lot_value, qty_limit)
+    }
+
+    /// As [`Position::book`]; `released` is what the lots cost that the fill closes.
+    ///
+    /// # Errors
+    /// As [`Position::book`].
+    pub fn book_released(
+        &mut self,
+        fill: &Fill,
+        released: Money,
+        lot_value: i64,
+        qty_limit: Qty,
+    ) -> Result<Booked, Overflow> {
         if fill.qty.0 <= 0 {
             return Err(Overflow);
         }
-        let sign = fill.side.sign();
-        let held = self.qty.0;
-        let closed = if held.signum() == -sign { fill.qty.0.min(held.abs()) } else { 0 };
-        let opened = fill.qty.0 - closed;
+        let (held, closed) = (self.qty.0, self.closed_by(fill).0);
+        let opened = (fill.qty.0 - closed) * fill.side.sign();
         let mut next = *self;
 
         // The part of the position that the close ends: its cost against what it fetched.
-        let ended = Qty(closed * held.signum());
-        let fetched = value(fill.price, ended, lot_value, qty_limit)?;
-        let released = if closed > 0 { prorate(self.open_cost.0, closed, held.abs()) } else { 0 };
-        let realized = fetched.checked_sub(Money(released)).ok_or(Overflow)?;
-        let paid = value(fill.price, Qty(opened * sign), lot_value, qty_limit)?;
+        let ended = closed * held.signum();
+        let fetched = value(fill.price, Qty(ended), lot_value, qty_limit)?;
+        let realized = fetched.checked_sub(released).ok_or(Overflow)?;
+        let paid = value(fill.price, Qty(opened), lot_value, qty_limit)?;
 
-        next.qty = Qty(held - ended.0 + opened * sign);
+        next.qty = Qty(held - ended + opened);
         if next.qty.0.abs() > qty_limit.0 {
             return Err(Overflow);
         }
-        let kept = self.open_cost.checked_sub(Money(released));
+        let kept = self.open_cost.checked_sub(released);
         next.open_cost = kept.and_then(|kept| kept.checked_add(paid)).ok_or(Overflow)?;
         next.realized = self.realized.checked_add(realized).ok_or(Overflow)?;
         next.commission = self.commission.checked_add(fill.commission).ok_or(Overflow)?;
@@ -112,7 +151,7 @@ impl Position {
 
         assert!(next.qty.0 != 0 || next.open_cost == Money::ZERO);
         *self = next;
-        Ok(Booked { opened: Qty(opened), closed: Qty(closed), realized })
+        Ok(Booked { opened: Qty(opened.abs()), closed: Qty(closed), realized })
     }
 
     /// P&L of what was closed, commission taken off. `book` keeps it within bounds, so `None` only

@@ -87,26 +87,7 @@ impl StrategyBooks {
         book(&mut self.books[place].position, fill, of)
     }
 
-    /// Takes a trade out again, as an opposite one at its own price: quantity and total P&L are
-    /// what they would be without it.
-    ///
-    /// # Errors
-    /// As [`Position::book`].
-    ///
-    /// # Panics
-    /// If the instrument is not in the table.
-    pub fn reverse(
-        &mut self,
-        strategy: u16,
-        instrument: InstrumentId,
-        fill: &Fill,
-        of: &InstrumentBook,
-    ) -> Result<Booked, Overflow> {
-        let opposite = opposite(fill).ok_or(Overflow)?;
-        self.book(strategy, instrument, &opposite, of)
-    }
-
-    /// Whether [`StrategyBooks::book`] would book it.
+    /// Whether [`StrategyBooks::book`] would book them, one after the other.
     ///
     /// # Panics
     /// If the instrument is not in the table.
@@ -114,25 +95,11 @@ impl StrategyBooks {
         &self,
         strategy: u16,
         instrument: InstrumentId,
-        fill: &Fill,
+        fills: &[Fill],
         of: &InstrumentBook,
     ) -> bool {
         let mut position = self.books[self.place(strategy, instrument)].position;
-        book(&mut position, fill, of).is_ok()
-    }
-
-    /// Whether [`StrategyBooks::reverse`] would take it out.
-    ///
-    /// # Panics
-    /// If the instrument is not in the table.
-    pub fn can_reverse(
-        &self,
-        strategy: u16,
-        instrument: InstrumentId,
-        fill: &Fill,
-        of: &InstrumentBook,
-    ) -> bool {
-        opposite(fill).is_some_and(|fill| self.can_book(strategy, instrument, &fill, of))
+        fills.iter().all(|fill| book(&mut position, fill, of).is_ok())
     }
 
     /// A position that was held before the first order is nobody's.
@@ -235,14 +202,4 @@ impl StrategyBooks {
 /// At average cost.
 fn book(position: &mut Position, fill: &Fill, of: &InstrumentBook) -> Result<Booked, Overflow> {
     position.book(fill, of.lot_value, of.qty_limit)
-}
-
-/// The trade that undoes this one.
-fn opposite(fill: &Fill) -> Option<Fill> {
-    Some(Fill {
-        side: fill.side.opposite(),
-        commission: Money(fill.commission.0.checked_neg()?),
-        slippage: Money(fill.slippage.0.checked_neg()?),
-        ..*fill
-    })
 }

@@ -1,7 +1,8 @@
 //! Trades. Money first: an execution with a new id always reaches the position; what is odd about
 //! it is said beside it.
 
-use super::super::executions::Seen;
+use super::super::executions::{Execution, Seen};
+use super::super::ledger::{Draft, Figures, settled};
 use super::super::state::State;
 use super::super::turn::{Anomaly, Output, Turn};
 use super::control;
@@ -9,19 +10,16 @@ use crate::code::Code;
 use crate::event::Event;
 use crate::input::{ExecKey, Input};
 use crate::instrument::InstrumentId;
-use crate::limits::PRICE_MAX;
 use crate::order::{Cell, RequestKind};
 use crate::order::{ClOrdId, Flags, Order, OrderEvent, OrderState};
-use crate::position::{Balance, Fill, slippage};
-use crate::units::{Money, Price, Qty, Side};
+use crate::position::Fill;
+use crate::units::{Price, Qty, Side};
 use arrayvec::ArrayVec;
 
-/// A trade, and what it belongs to.
+/// A trade, and the key that it came with.
 struct Booking {
-    order: ClOrdId,
     exec: ExecKey,
-    instrument: InstrumentId,
-    fill: Fill,
+    trade: Execution,
 }
 
 /// An anomaly's code and quantity.
@@ -47,31 +45,40 @@ pub(super) fn trade(turn: &mut Turn<'_, impl Output>, input: &Input) {
     }
     match turn.state().executions().seen(exec, qty, price) {
         Seen::New => {}
-        Seen::Same => {
-            let (code, request) = (Code::DuplicateExecution, ClOrdId::NONE);
-            return turn.emit(Event::Refused { code, order, request, exec, state: 0, event: None });
-        }
+        Seen::Same => return refuse(turn, Code::DuplicateExecution, order, exec),
         Seen::Conflicting => {
             let (code, booked) = (Code::ConflictingExecution, false);
             return turn.anomaly(instrument, Anomaly { code, order, exec, qty, booked });
         }
     }
-    let fill = Fill { side, qty, price, commission, slippage: Money::ZERO };
-    let booking = Booking { order, exec, instrument, fill };
+    let figures = Figures { qty, price };
+    let trade = turn.state().execution(order, instrument, side, figures, commission);
+    let booking = Booking { exec, trade };
     // A figure that the edge could not even write down is out of range like one that is.
     if defect.is_some() || !can_book(turn, &booking) {
-        return unbooked(turn, &booking);
+        return unbooked(turn, exec, &trade, Code::Overflow);
     }
     let oddities = oddities(turn, &booking);
     book(turn, &booking);
     for (code, qty) in oddities {
         turn.anomaly(instrument, Anomaly { code, order, exec, qty, booked: true });
     }
+    look_around(turn);
+}
+
+/// What every change of a position may lead to.
+pub(super) fn look_around(turn: &mut Turn<'_, impl Output>) {
     if turn.state().executions().is_full() {
         // The next execution could not be told from a duplicate.
         turn.halt(Code::Capacity);
     }
     control::check_drawdown(turn);
+}
+
+/// Refuses a report of an execution.
+pub(super) fn refuse(turn: &mut Turn<'_, impl Output>, code: Code, order: ClOrdId, exec: ExecKey) {
+    let request = ClOrdId::NONE;
+    turn.emit(Event::Refused { code, order, request, exec, state: 0, event: None });
 }
 
 /// What was traded, and which way. An order of ours says it itself; the report does for one that we
@@ -87,51 +94,49 @@ fn traded(
     if vague && is_usable { report } else { (order.instrument, order.side) }
 }
 
-/// Whether every figure stays in its range: tried on a copy, since booking is all or nothing.
-fn can_book(turn: &Turn<'_, impl Output>, booking: &Booking) -> bool {
+/// Whether every figure stays in its range: tried on a draft, since booking is all or nothing.
+fn can_book(turn: &Turn<'_, impl Output>, Booking { trade, .. }: &Booking) -> bool {
     let state = turn.state();
-    let Some(book) = state.book(booking.instrument) else { return false };
-    if booking.fill.price.0.unsigned_abs() > PRICE_MAX.unsigned_abs() {
-        return false;
-    }
-    let order_fits = state.order(booking.order).is_none_or(|order| {
-        let value = i128::from(booking.fill.price.0) * i128::from(booking.fill.qty.0);
-        order.cum_qty.checked_add(booking.fill.qty).is_some()
+    let order_fits = state.order(trade.order).is_none_or(|order| {
+        let value = i128::from(trade.price.0) * i128::from(trade.qty.0);
+        order.cum_qty.checked_add(trade.qty).is_some()
             && order.cum_value.checked_add(value).is_some()
     });
-    let decided = state.order(booking.order).and_then(|order| order.decision_px);
-    let Fill { side, qty, price, .. } = booking.fill;
-    let slip = slippage(side, qty, price, decided.unwrap_or(price), book.lot_value);
-    let Some(slippage) = slip else { return false };
-    let fill = Fill { slippage, ..booking.fill };
-    let mut after = book.position;
-    if after.book(&fill, book.lot_value, book.qty_limit).is_err() {
+    let Some((mut draft, book)) =
+        Draft::new(state, trade.instrument).zip(state.book(trade.instrument))
+    else {
         return false;
-    }
-    let after = Balance::of(&after, book.market.price, book.lot_value);
-    let change = after.zip(book.balance()).map(|(after, before)| after.since(before));
-    let Some(change) = change else { return false };
-    let strategy = state.strategy_of(booking.order);
+    };
+    let strategy = u16::from(trade.strategy);
+    let attributes = |fill: &Fill| {
+        let (books, fills) = (state.strategy_books(), std::slice::from_ref(fill));
+        books.can_book(strategy, trade.instrument, fills, book)
+    };
     order_fits
-        && state.account().can_change(book.currency, change)
-        && state.strategy_books().can_book(strategy, booking.instrument, &fill, book)
+        && draft.fill(trade).is_ok_and(|fill| attributes(&fill))
+        && draft.book(*trade).is_ok()
+        && settled(state.account(), book, &draft.position).is_ok()
 }
 
 /// The one exception to "never dropped": recorded, not booked, and the engine halts.
-fn unbooked(turn: &mut Turn<'_, impl Output>, booking: &Booking) {
-    let Booking { order, exec, instrument, fill } = booking;
-    let (order, exec, instrument, qty) = (*order, *exec, *instrument, fill.qty);
-    turn.emit(Event::Unbooked { order, exec, instrument, reason: Code::Overflow });
-    turn.anomaly(instrument, Anomaly { code: Code::Overflow, order, exec, qty, booked: false });
+pub(super) fn unbooked(
+    turn: &mut Turn<'_, impl Output>,
+    exec: ExecKey,
+    trade: &Execution,
+    reason: Code,
+) {
+    let Execution { order, instrument, qty, .. } = *trade;
+    turn.emit(Event::Unbooked { order, exec, instrument, reason });
+    turn.anomaly(instrument, Anomaly { code: reason, order, exec, qty, booked: false });
     turn.halt(Code::Anomaly);
 }
 
 /// What is odd about a trade.
 fn oddities(turn: &Turn<'_, impl Output>, booking: &Booking) -> Oddities {
     let mut found = Oddities::new();
-    let Fill { qty, price, .. } = booking.fill;
-    let Some(order) = turn.state().order(booking.order) else {
-        found.push((unknown_code(turn, booking.order), qty));
+    let Execution { order: id, qty, price, .. } = booking.trade;
+    let Some(order) = turn.state().order(id) else {
+        found.push((unknown_code(turn, id), qty));
         return found;
     };
     if order.flags.has(Flags::UNKNOWN) {
@@ -162,7 +167,7 @@ fn unknown_code(turn: &Turn<'_, impl Output>, order: ClOrdId) -> Code {
 }
 
 /// Whether a price is worse than the limit, and than every limit that was asked for and may hold.
-fn is_worse(order: &Order, price: Price) -> bool {
+pub(super) fn is_worse(order: &Order, price: Price) -> bool {
     if !order.ord_type.has_limit() {
         return false;
     }
@@ -178,28 +183,33 @@ fn is_worse(order: &Order, price: Price) -> bool {
 
 /// Books it to the order, where there is one or room for one, and to the position.
 fn book(turn: &mut Turn<'_, impl Output>, booking: &Booking) {
-    let Booking { order, exec, instrument, fill } = booking;
-    let (order, instrument) = (*order, *instrument);
+    let Booking { exec, trade } = *booking;
+    let Execution { order, instrument, side, qty, price, commission, .. } = trade;
     let unknown = turn.state().order(order).is_none();
     let never_was = unknown && unknown_code(turn, order) == Code::UnknownOrder;
     if never_was && State::may_have_row(order) && !turn.state().orders().is_full() {
-        turn.emit(Event::Unassigned { order, instrument, side: fill.side });
+        turn.emit(Event::Unassigned { order, instrument, side });
     }
     let (cum_qty, state) = match turn.state().order(order) {
-        Some(order) => after(order, fill.qty),
-        None => (fill.qty, OrderState::Closed),
+        Some(order) => after(order, qty),
+        None => (qty, OrderState::Closed),
     };
     turn.emit(Event::Traded {
         order,
-        exec: *exec,
+        exec,
         instrument,
-        last_qty: fill.qty,
-        last_px: fill.price,
-        commission: fill.commission,
+        last_qty: qty,
+        last_px: price,
+        commission,
         cum_qty,
-        side: fill.side,
+        side,
         state,
     });
+    tell_position(turn, instrument);
+}
+
+/// Says what a position has become.
+pub(super) fn tell_position(turn: &mut Turn<'_, impl Output>, instrument: InstrumentId) {
     let position = turn.state().position(instrument).expect("its book was found");
     let (qty, open_cost) = (position.qty, position.open_cost);
     let realized = position.net_realized().expect("booking keeps it in range");

@@ -1,5 +1,6 @@
 //! The rules: what an input means in the state that it meets. Reads the state, proposes events.
 
+mod busts;
 mod contingents;
 mod control;
 mod executions;
@@ -50,9 +51,8 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::Timer {} => control::timer(turn),
         Input::Continue {} => control::sweep(turn),
         Input::Rate { currency, price, inverse } => control::rate(turn, currency, price, inverse),
-        Input::Bust { order, .. } | Input::Correct { order, .. } => {
-            turn.refuse(Code::UnknownExecution, order, ClOrdId::NONE);
-        }
+        Input::Bust { order, exec, exec_ref } => busts::bust(turn, order, exec, exec_ref),
+        Input::Correct { .. } => busts::correct(turn, input),
         Input::SetLimit { .. } => control::set_limit(turn, input),
         Input::Stop {} => turn.checkpoint(),
     }

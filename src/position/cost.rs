@@ -1,0 +1,200 @@
+//! What the lots cost that a fill closes: a share of all of them, or the oldest ones first.
+//!
+//! First in, first out needs to know every lot. The lots are the trades themselves, kept by whoever
+//! books them: here are only the place of the oldest one of which something is left, and two sums
+//! for what no trade stands for.
+
+use super::position::{Basis, Booked, Fill, Overflow, Position};
+use crate::digest::Digest;
+use crate::settings::CostMethod;
+use crate::units::{Money, Price, Qty, Side, prorate};
+use std::num::NonZeroU32;
+
+/// Where a trade is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(transparent)]
+pub struct Place(NonZeroU32);
+
+impl Place {
+    /// The `number`th place; they count from 1, and 0 is none.
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// Counted from 1.
+    pub const fn number(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The number, or 0 for none: for hashes.
+    pub fn word(place: Option<Self>) -> u64 {
+        place.map_or(0, |place| u64::from(place.number()))
+    }
+}
+
+/// A trade as far as it is a lot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LotTrade {
+    /// Bought or sold.
+    pub side: Side,
+    /// Lots.
+    pub qty: Qty,
+    /// What each cost.
+    pub price: Price,
+}
+
+/// The trades of one instrument, in the order in which they were booked.
+pub trait Trades {
+    /// The trade at a place; `None` if it does not count: it was busted.
+    fn at(&self, place: Place) -> Option<LotTrade>;
+
+    /// The place of the trade that was booked next.
+    fn next(&self, place: Place) -> Option<Place>;
+}
+
+/// Lots that are known by their sum alone.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Sum {
+    /// Never below zero, whichever way they are held.
+    qty: Qty,
+    /// Signed as [`Position::open_cost`].
+    cost: Money,
+}
+
+impl Sum {
+    /// Takes out as many of `wanted` lots as there are, at their average, half to even. What the
+    /// division leaves stays.
+    fn take(&mut self, wanted: &mut i64) -> i128 {
+        let taken = self.qty.0.min(*wanted);
+        if taken == 0 {
+            return 0;
+        }
+        let cost = prorate(self.cost.0, taken, self.qty.0);
+        self.qty.0 -= taken;
+        self.cost.0 -= cost;
+        *wanted -= taken;
+        cost
+    }
+}
+
+/// The lots of one position, oldest first: what was held before the first trade, the trades from
+/// `head` on that opened, and what was opened by trades that nobody remembers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lots {
+    front: Sum,
+    /// The oldest trade of which something may be left. Every later one of its side is whole: one
+    /// of that side that closed anything ended what was held before it, and is the head itself.
+    head: Option<Place>,
+    /// Lots left of it.
+    left: Qty,
+    spill: Sum,
+}
+
+impl Lots {
+    /// Takes the oldest `closed` lots out of what is held on `side`, and says what they cost.
+    ///
+    /// Walks over the trades from the head: each is passed once in its life, so that a fill costs
+    /// one step on average, however many lots are held.
+    fn release(&mut self, side: Side, closed: Qty, lot_value: i64, trades: &impl Trades) -> Money {
+        let mut wanted = closed.0;
+        let mut cost = self.front.take(&mut wanted);
+        while let Some(head) = self.head.filter(|_| wanted > 0) {
+            if self.left.0 == 0 {
+                let Some(next) = trades.next(head) else { break };
+                let opens = trades.at(next).filter(|trade| trade.side == side);
+                (self.head, self.left) = (Some(next), opens.map_or(Qty(0), |trade| trade.qty));
+                continue;
+            }
+            let trade = trades.at(head).expect("lots are left of it");
+            let taken = self.left.0.min(wanted);
+            self.left.0 -= taken;
+            wanted -= taken;
+            // Not past the bounds: at most a position's worth at the largest price.
+            let signed = i128::from(taken * side.sign());
+            cost += i128::from(trade.price.0) * i128::from(lot_value) * signed;
+        }
+        cost += self.spill.take(&mut wanted);
+        assert!(wanted == 0, "fewer lots than the position has");
+        Money(cost)
+    }
+
+    /// Adds lots that a trade opened, `cost` in all; `place` is where the trade is kept, if it is.
+    fn open(&mut self, qty: Qty, cost: Money, place: Option<Place>) {
+        if place.is_none() {
+            self.spill.qty.0 += qty.0;
+            self.spill.cost.0 += cost.0;
+        } else if self.head.is_none() {
+            (self.head, self.left) = (place, qty);
+        }
+    }
+
+    /// Folds every field in.
+    pub fn digest(&self, digest: &mut Digest) {
+        let Self { front, head, left, spill } = self;
+        for Sum { qty, cost } in [front, spill] {
+            digest.signed(qty.0);
+            digest.wide(cost.0);
+        }
+        digest.word(Place::word(*head));
+        digest.signed(left.0);
+    }
+}
+
+/// A position and the lots that it is made of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holding {
+    /// Quantity, cost, P&L.
+    pub position: Position,
+    /// Empty at average cost, which needs none.
+    pub lots: Lots,
+}
+
+impl Holding {
+    /// What is held before the first trade: one lot at its average.
+    pub fn opening(position: Position, method: CostMethod) -> Self {
+        let mut lots = Lots::default();
+        if method == CostMethod::Fifo {
+            lots.front = Sum { qty: Qty(position.qty.0.abs()), cost: position.open_cost };
+        }
+        Self { position, lots }
+    }
+
+    /// Books one fill: all of it or, past a bound, nothing. `place` is where it is kept, if it is,
+    /// behind every other of `trades`.
+    ///
+    /// # Errors
+    /// [`Overflow`], as [`Position::book`].
+    pub fn book(
+        &mut self,
+        fill: &Fill,
+        place: Option<Place>,
+        basis: &Basis,
+        trades: &impl Trades,
+    ) -> Result<Booked, Overflow> {
+        let &Basis { lot_value, qty_limit, method } = basis;
+        if method == CostMethod::Average {
+            return self.position.book(fill, lot_value, qty_limit);
+        }
+        let mut next = *self;
+        let closed = self.position.closed_by(fill);
+        let mut released = Money::ZERO;
+        if closed.0 > 0 {
+            released = next.lots.release(fill.side.opposite(), closed, lot_value, trades);
+        }
+        let booked = next.position.book_released(fill, released, lot_value, qty_limit)?;
+        if closed.0 > 0 && closed.0 == self.position.qty.0.abs() {
+            // Nothing is left of the old lots: what follows begins with this trade.
+            next.lots = Lots::default();
+        }
+        if booked.opened.0 > 0 {
+            let signed = Qty(booked.opened.0 * fill.side.sign());
+            let cost = Money::notional(fill.price, signed, lot_value).ok_or(Overflow)?;
+            next.lots.open(booked.opened, cost, place);
+        }
+        *self = next;
+        Ok(booked)
+    }
+}
