@@ -77,7 +77,10 @@ impl fmt::Display for LimitError {
 impl std::error::Error for LimitError {}
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $field:ident : $type:ty = $Key:ident $number:literal $scoped:literal,)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident : $type:ty = $Key:ident $number:literal $scoped:literal,
+    )*) => {
         /// Limits; `None` switches one off. A limit is broken by a measured value greater than it;
         /// equal passes.
         #[derive(Clone, Debug, PartialEq, Eq)]
