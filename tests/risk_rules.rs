@@ -237,6 +237,19 @@ fn margin_is_of_the_worst_case_of_every_instrument() {
 }
 
 #[test]
+fn margin_counts_what_is_held_for_one_side_and_against_the_other() {
+    // Seven lots of 12,650 are 88,550, and eight are too many.
+    for (held, [buys, sells]) in [(3, [4, 10]), (-3, [10, 4])] {
+        let mut world = World::with(|risk| risk.margin = true);
+        world.hold(ES, held);
+        world.passes(buy(buys));
+        world.refuses(buy(buys + 1), Code::InsufficientMargin);
+        world.passes(sell(sells));
+        world.refuses(sell(sells + 1), Code::InsufficientMargin);
+    }
+}
+
+#[test]
 fn the_days_loss_and_the_drawdown_are_exact() {
     let mut world = World::with(|risk| risk.limits.max_daily_loss_pct = Some(ratio("0.03")));
     world.lose("3000");
@@ -605,6 +618,27 @@ fn sizing_by_volatility() {
     assert_eq!(sized(&world, Wish { instrument: OTHER, ..wish() }), Err(Code::ZeroSize));
     world.lose("100000");
     assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+}
+
+#[test]
+fn what_a_lot_typically_moves_is_rounded_up_to_the_last_unit_of_money() {
+    let mut world = World::with(|risk| {
+        risk.sizing = Sizing::VolatilityTarget;
+        risk.sizing_pct = ratio("0.000001");
+    });
+    // A lot is worth a billionth of its price: at 1 it is 1e9 units of money.
+    world.books[0] = InstrumentBook::new(Instrument::plain("DUST", price("0.01"), 1, PRICE_SCALE));
+    world.correlations = swinging(3);
+    let one = Wish { price: Some(price("1")), ..wish() };
+    // 1e17 / 14,142,136; by 14,142,135.623731 it would be 7,071,067,811.
+    assert_eq!(sized(&world, one), Ok(7_071_067_623));
+    // Returns of 10 %, 0, -10 %: a deviation of exactly a tenth, and nothing to round.
+    world.correlations = Correlations::new(1, 4);
+    for (at, close) in [100, 110, 110, 99].into_iter().enumerate() {
+        let opened = Ts(i64::try_from(at).unwrap());
+        world.correlations.on_bar(ES, opened, Price(close * PRICE_SCALE));
+    }
+    assert_eq!(sized(&world, one), Ok(1_000_000_000));
 }
 
 #[test]

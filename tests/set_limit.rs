@@ -11,7 +11,7 @@ use trade_engine::event::Event;
 use trade_engine::input::Input;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::limits::{MONEY_SCALE, RATE_MAX};
-use trade_engine::settings::{LimitKey, Limits, Scope};
+use trade_engine::settings::{LimitError, LimitKey, Limits, Scope};
 use trade_engine::units::Money;
 use trade_engine::units::Side::Buy;
 
@@ -123,4 +123,15 @@ fn a_drawdown_past_its_new_limit_halts() {
     let events = pit.step(with(drawdown, Some(Money(MONEY_SCALE / 100))));
     assert_eq!(events[1], Event::Halted { reason: Code::MaxDrawdown });
     pit.agrees();
+}
+
+/// A rate past what can be counted is no limit that a person may write down, in a file or a command.
+#[test]
+fn a_rate_is_one_that_can_be_counted() {
+    for key in [LimitKey::MaxOrdersPerSecond, LimitKey::MaxMessagesPerSecond] {
+        let most = RATE_MAX as i128;
+        assert_eq!(key.read(&most.to_string()), Ok(Some(whole(most))));
+        assert_eq!(key.read(&(most + 1).to_string()), Err(LimitError::OutOfRange));
+    }
+    assert_eq!(LimitKey::MaxRepeats.read("10001"), Ok(Some(whole(10_001))));
 }

@@ -161,8 +161,8 @@ fn root(instrument: InstrumentId, side: Side) -> usize {
     instrument.index() * 2 + side.index()
 }
 
-/// A scramble of the slot that no two slots share: the finalizer of `MurmurHash3`. Without it, slots
-/// that are taken one after the other at rising prices would make a list.
+/// A scramble of the slot that no two slots share: the finalizer of `MurmurHash3`. Without it,
+/// slots that are taken one after the other at rising prices would make a list.
 const fn rank(slot: u32) -> u32 {
     let mut rank = slot ^ (slot >> 16);
     rank = rank.wrapping_mul(0x85EB_CA6B);

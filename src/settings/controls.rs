@@ -77,7 +77,10 @@ impl fmt::Display for LimitError {
 impl std::error::Error for LimitError {}
 
 macro_rules! limits {
-    ($($(#[$doc:meta])* $field:ident : $type:ty = $Key:ident $number:literal $scoped:literal,)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $field:ident : $type:ty = $Key:ident $number:literal $scoped:literal,
+    )*) => {
         /// Limits; `None` switches one off. A limit is broken by a measured value greater than it;
         /// equal passes.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -108,7 +111,7 @@ macro_rules! limits {
             /// # Errors
             /// [`LimitError::OutOfRange`]; nothing is changed.
             pub fn set(&mut self, key: LimitKey, value: Option<Money>) -> Result<(), LimitError> {
-                if value.is_some_and(|value| value < Money::ZERO || value > key.most()) {
+                if value.is_some_and(|value| value < Money::ZERO) {
                     return Err(LimitError::OutOfRange);
                 }
                 match key {
@@ -195,8 +198,9 @@ limits! {
 }
 
 impl LimitKey {
-    /// The largest value that it may have, in 1e-18 of its unit: a rate is one that can be counted.
-    const fn most(self) -> Money {
+    /// The largest value that a person may give it, in 1e-18 of its unit: of a rate, what can be
+    /// counted. A larger one that a program set counts as that.
+    pub const fn most(self) -> Money {
         match self {
             Self::MaxOrdersPerSecond | Self::MaxMessagesPerSecond => {
                 Money(RATE_MAX as i128 * MONEY_SCALE)
@@ -239,6 +243,9 @@ impl LimitKey {
                 LimitError::OutOfRange
             }
         })?;
+        if wide > self.most().0 {
+            return Err(LimitError::OutOfRange);
+        }
         // Whether the unit takes it is known once it is set.
         Limits::OFF.clone().set(self, Some(Money(wide)))?;
         Ok(Some(Money(wide)))

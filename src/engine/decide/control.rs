@@ -159,7 +159,7 @@ pub(super) fn set_limit(turn: &mut Turn<'_, impl Output>, input: &Input) {
         return refuse(turn, Code::Capacity);
     }
     let mut after = limits.clone();
-    if after.set(key, value).is_err() {
+    if value > Some(key.most()) || after.set(key, value).is_err() {
         return refuse(turn, Code::Overflow);
     }
     if after == *limits {
