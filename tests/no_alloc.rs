@@ -97,7 +97,7 @@ impl World {
                 ..Limits::OFF
             },
             self_match: true,
-            on_anomaly: OnAnomaly::HaltInstrument,
+            on_anomaly: OnAnomaly::Report,
             ..RiskSettings::OFF
         };
         let capacity = Capacity { orders: 64, ..Capacity::default() };
@@ -331,7 +331,7 @@ fn a_million_events_allocate_nothing() {
     assert!(state.account().balance(1).is_some_and(|euros| euros.commission.0 > 0));
     assert!(state.strategy_pnl(1).is_some_and(|pnl| pnl.0 != 0));
     assert!(state.executions().len() > 50_000, "{} executions", state.executions().len());
-    assert!(world.stops > 1_000, "{} stops", world.stops);
+    assert!(world.stops > 500, "{} stops", world.stops);
     assert!(world.amendments > 10_000, "{} busts and corrections", world.amendments);
     assert_eq!(state.orders().len(), state.orders().iter().count());
     assert_eq!(COUNT.get(), 0, "allocations or frees over {} slots", world.slots - before);
