@@ -34,6 +34,7 @@ fn openings() -> Vec<Opening> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "one sample a kind")]
 fn inputs() -> Vec<Input> {
     let (text, _) = Chars::split("insufficient margin");
     let (id, order, request, instrument) = (ORDER, ORDER, REQUEST, ES);
@@ -169,6 +170,7 @@ fn order_events() -> Vec<Event> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "one sample a kind")]
 fn money_and_control_events() -> Vec<Event> {
     let (order, request, instrument, exec) = (ORDER, REQUEST, ES, EXEC);
     vec![

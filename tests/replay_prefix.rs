@@ -423,6 +423,7 @@ impl Feeder {
 }
 
 /// Settings that differ from run to run, every rule on in some.
+#[expect(clippy::too_many_lines, reason = "one line a setting")]
 fn settings(random: &mut Random) -> Settings {
     let mut instruments = Vec::new();
     for index in 0..INSTRUMENTS {
