@@ -200,6 +200,7 @@ impl Model {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "one arm a kind")]
     fn status(&mut self, kind: StatusKind, named: Option<u64>) -> Verdict {
         let illegal = Err(Code::IllegalTransition);
         match kind {
