@@ -190,3 +190,27 @@ fn only_apply_writes_state() {
         }
     }
 }
+
+/// The table of controls in ARCHITECTURE.md: no key is missing, and no test that it names.
+#[test]
+fn every_control_has_its_row_and_its_test() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = fs::read_to_string(root.join("ARCHITECTURE.md")).expect("it is there");
+    let begin = text.find("## Controls").expect("it has the section");
+    let section = text[begin + 3..].split("\n## ").next().expect("a section has a beginning");
+    let rows: Vec<&str> = section.lines().filter(|line| line.starts_with("| ")).skip(2).collect();
+    assert!(rows.len() > 20, "{} rows", rows.len());
+    for key in trade_engine::settings::LimitKey::ALL {
+        let (name, scoped) = (format!("`{}`", key.name()), format!("`{}`*", key.name()));
+        let row = rows.iter().find(|row| row.contains(&name));
+        let row = row.unwrap_or_else(|| panic!("no control has the key {name}"));
+        assert_eq!(row.contains(&scoped), key.is_scoped(), "{name}: * marks a key with scopes");
+    }
+    for row in rows {
+        let named = row.rsplit('|').nth(1).expect("a row has columns").trim().trim_matches('`');
+        let (file, test) = named.split_once("::").unwrap_or_else(|| panic!("no test in: {row}"));
+        let path = root.join("tests").join(format!("{file}.rs"));
+        let text = fs::read_to_string(&path).unwrap_or_else(|_| panic!("no {}", path.display()));
+        assert!(text.contains(&format!("#[test]\nfn {test}() {{")), "no test {named}");
+    }
+}
