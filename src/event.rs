@@ -270,6 +270,14 @@ record_kinds! {
             /// When it was handed over.
             since: Ts,
         },
+        /// Equity no longer covers the maintenance margin of what is held.
+        MarginCall = 100 "margin_call" {
+            /// In the account's currency.
+            needed: Money,
+            equity: Money,
+        },
+        /// Equity covers it again.
+        MarginMet = 101 "margin_met" {},
         /// New exposure is refused from now on.
         Halted = 104 "halted" {
             reason: Code,

@@ -44,7 +44,8 @@ pub struct Instrument {
     pub currency: String,
     /// Money held per lot before a position may be opened. `None`: not checked.
     pub initial_margin: Option<Money>,
-    /// Money held per lot while a position is open.
+    /// Money held per lot while a position is open: an alert is raised when equity falls below it.
+    /// `None`: none is needed.
     pub maintenance_margin: Option<Money>,
     /// Smallest and largest quantity of one order, in lots.
     pub min_qty: Option<Qty>,

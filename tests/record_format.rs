@@ -232,6 +232,8 @@ fn money_and_control_events() -> Vec<Event> {
             done: true,
         },
         Event::Closed { order },
+        Event::MarginCall { needed: MONEY, equity: Money(7) },
+        Event::MarginMet {},
         Event::Unanswered { order, request, since: AT },
         Event::InstrumentHalted { instrument, reason: Code::Anomaly },
         Event::LimitSet {

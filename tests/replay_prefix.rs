@@ -435,6 +435,7 @@ fn settings(random: &mut Random) -> Settings {
             random.pick(&[PRICE_SCALE, 50 * PRICE_SCALE]),
         );
         spec.initial_margin = maybe(random, |_| "1000".parse().expect("a decimal"));
+        spec.maintenance_margin = maybe(random, |_| "9000".parse().expect("a decimal"));
         spec.currency = random.pick(&["USD", "USD", "EUR", "JPY"]).to_owned();
         spec.negative_prices = random.below(2) == 0;
         spec.min_qty = if random.below(3) == 0 { Some(Qty(2)) } else { None };

@@ -205,6 +205,17 @@ impl State {
             | Event::Warning { .. } => Ok(()),
             Event::Busted { .. } => self.bust(event),
             Event::Corrected { .. } => self.correct(event),
+            Event::MarginCall { needed, equity } => {
+                if (self.maintenance_margin(), self.account.equity()) != (Some(needed), equity) {
+                    return Err("the margin is another");
+                }
+                self.margin_call = true;
+                Ok(())
+            }
+            Event::MarginMet {} => {
+                self.margin_call = false;
+                Ok(())
+            }
             Event::Unanswered { order, request, since } => self.unanswered(order, request, since),
             Event::Halted { reason } => {
                 self.halted = Some(reason);

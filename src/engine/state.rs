@@ -10,7 +10,7 @@ use crate::order::{ClOrdId, Contingents, Order, OrderBook, Sweeps};
 use crate::position::{Account, Position};
 use crate::risk::{Controls, Correlations, InstrumentBook, RiskView, StrategyBooks};
 use crate::settings::{LimitKey, Limits, RiskSettings, Settings};
-use crate::units::{Money, Price, Ts};
+use crate::units::{Money, Price, Qty, Ts};
 
 /// The feeder number of the engine's own requests: the cancels of a sweep.
 pub const OWN_SOURCE: u8 = 7;
@@ -38,6 +38,10 @@ pub struct State {
     /// When the last walk for what was not answered began.
     pub(super) overdue_since: Ts,
     pub(super) checkpoint_seq: u64,
+    /// Whether equity is below the maintenance margin of what is held, and that has been said.
+    pub(super) margin_call: bool,
+    /// Whether any instrument has a maintenance margin that is to be watched.
+    pub(super) watches_margin: bool,
 }
 
 impl State {
@@ -54,6 +58,8 @@ impl State {
         };
         let books: Vec<InstrumentBook> = settings.instruments.iter().map(book).collect();
         let window = settings.risk.correlation_window;
+        let watches_margin =
+            settings.risk.margin && books.iter().any(|book| book.spec.maintenance_margin.is_some());
         Self {
             seq: 0,
             // Before every time that a log can open at: data may be older than 1970.
@@ -72,6 +78,8 @@ impl State {
             sweeps: Sweeps::default(),
             overdue_since: Ts(i64::MIN),
             checkpoint_seq: 0,
+            margin_call: false,
+            watches_margin,
             settings,
         }
     }
@@ -144,6 +152,26 @@ impl State {
     /// A strategy's P&L in the account's currency, 0 for nobody's: see [`StrategyBooks::pnl`].
     pub fn strategy_pnl(&self, strategy: u16) -> Option<Money> {
         self.strategies.pnl(strategy, &self.account, &self.books)
+    }
+
+    /// Whether equity is below the maintenance margin of what is held.
+    pub const fn margin_call(&self) -> bool {
+        self.margin_call
+    }
+
+    /// Maintenance margin of everything that is held, in the account's currency; what has none
+    /// needs none. `None` past the range, or where a rate is missing.
+    pub fn maintenance_margin(&self) -> Option<Money> {
+        let held = self.books.iter().filter(|book| book.position.qty != Qty(0));
+        held.filter_map(|book| Some((book, book.spec.maintenance_margin?))).try_fold(
+            Money::ZERO,
+            |sum, (book, margin)| {
+                let lots = i128::from(book.position.qty.0.unsigned_abs());
+                let needed = Money(margin.0.checked_mul(lots)?);
+                let needed = self.account.rates().convert(book.currency, needed).ok()?;
+                sum.checked_add(needed)
+            },
+        )
     }
 
     /// One position.
@@ -227,6 +255,7 @@ impl State {
         self.sweeps.digest(&mut digest);
         digest.signed(self.overdue_since.0);
         digest.word(self.checkpoint_seq);
+        digest.word(u64::from(self.margin_call));
         digest.finish()
     }
 }

@@ -80,7 +80,7 @@ fn market(
         // With it the account would leave its range: `apply` has not taken it in.
         return turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE);
     }
-    check_drawdown(turn);
+    watch_equity(turn);
     if turn.state().settings.forward_market_data {
         turn.send(message);
     }
@@ -99,15 +99,31 @@ pub(super) fn rate(turn: &mut Turn<'_, impl Output>, currency: u16, price: Price
         // With it the account would leave its range: `apply` has not taken it in.
         return turn.refuse(Code::Overflow, ClOrdId::NONE, ClOrdId::NONE);
     }
-    check_drawdown(turn);
+    watch_equity(turn);
 }
 
-/// Halts when equity has fallen too far from its peak. Latched: only a person resumes.
-pub(super) fn check_drawdown(turn: &mut Turn<'_, impl Output>) {
+/// What every change of equity or of a position may lead to: a halt when equity has fallen too far
+/// from its peak, latched until a person resumes; a call when it no longer covers what is held.
+pub(super) fn watch_equity(turn: &mut Turn<'_, impl Output>) {
     let state = turn.state();
-    let Some(limit) = state.settings.risk.limits.max_drawdown_pct else { return };
-    if state.account().drawdown(limit).broken {
+    if let Some(limit) = state.settings.risk.limits.max_drawdown_pct
+        && state.account().drawdown(limit).broken
+    {
         turn.halt(Code::MaxDrawdown);
+    }
+    watch_margin(turn);
+}
+
+/// Says once when equity falls below the maintenance margin, and once when it is back. A figure
+/// that cannot be had changes nothing: new exposure is refused for it anyway.
+fn watch_margin(turn: &mut Turn<'_, impl Output>) {
+    let state = turn.state();
+    let Some(needed) = state.maintenance_margin().filter(|_| state.watches_margin) else { return };
+    let equity = state.account().equity();
+    match (needed > equity, state.margin_call()) {
+        (true, false) => turn.emit(Event::MarginCall { needed, equity }),
+        (false, true) => turn.emit(Event::MarginMet {}),
+        (true, true) | (false, false) => {}
     }
 }
 
@@ -166,7 +182,7 @@ pub(super) fn set_limit(turn: &mut Turn<'_, impl Output>, input: &Input) {
         return refuse(turn, Code::NoChange);
     }
     turn.emit(Event::LimitSet { scope, instrument, strategy, key, value });
-    check_drawdown(turn);
+    watch_equity(turn);
 }
 
 /// Asks to cancel every working order: begins anew if a walk is under way.

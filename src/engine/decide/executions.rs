@@ -72,7 +72,7 @@ pub(super) fn look_around(turn: &mut Turn<'_, impl Output>) {
         // The next execution could not be told from a duplicate.
         turn.halt(Code::Capacity);
     }
-    control::check_drawdown(turn);
+    control::watch_equity(turn);
 }
 
 /// Refuses a report of an execution.

@@ -137,6 +137,9 @@ fn account(state: &State, names: &Names, out: &mut impl Write) -> io::Result<()>
     table.row(&["unrealized", &money(account.unrealized()), ""]);
     table.row(&["commission", &money(account.commission()), ""]);
     let halted = state.halted().map(|code| names.halt_reason().unwrap_or(code.name()));
+    let needed = state.maintenance_margin().map_or_else(|| "unknown".to_owned(), money);
+    let call = if state.margin_call() { "MARGIN CALL: above equity" } else { "" };
+    table.row(&["maintenance margin", &needed, call]);
     table.row(&["halted", if halted.is_some() { "yes" } else { "no" }, halted.unwrap_or("")]);
     table.write(out)
 }

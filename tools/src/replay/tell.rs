@@ -346,6 +346,8 @@ impl Teller<'_> {
             | Event::Traded { .. }
             | Event::Position { .. }
             | Event::PositionOpened { .. }
+            | Event::MarginCall { .. }
+            | Event::MarginMet {}
             | Event::Resumed {}
             | Event::DayRolled { .. }
             | Event::Sweep { .. }
