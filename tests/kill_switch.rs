@@ -703,6 +703,7 @@ fn parts(
         gateway: GatewayPlan {
             feed: Box::new(Endless { at: 0, asked_to_end: Arc::clone(&asked_to_end) }),
             strategy: Box::new(Buyer(Arc::clone(&signals))),
+            strategy_number: 0,
             pace: Pace::Lockstep,
             instruments: 1,
             progress: Arc::default(),

@@ -102,6 +102,7 @@ fn play(dir: &Path, plan: &Plan) -> Outcome {
     let gateway = GatewayPlan {
         feed: Box::new(Saw { at: 0, ticks: plan.ticks }),
         strategy: Box::new(Restless(0)),
+        strategy_number: 0,
         pace: plan.pace,
         instruments: usize::from(SYMBOLS),
         progress: Arc::clone(&progress),
@@ -251,6 +252,7 @@ fn a_core_that_is_not_there_is_an_error() {
         gateway: GatewayPlan {
             feed: Box::new(Saw { at: 0, ticks: 1 }),
             strategy: Box::new(Restless(0)),
+            strategy_number: 0,
             pace: Pace::Lockstep,
             instruments: usize::from(SYMBOLS),
             progress: Arc::default(),

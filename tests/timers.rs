@@ -53,6 +53,7 @@ impl Stage {
         let plan = GatewayPlan {
             feed: Box::new(Times(times.to_vec())),
             strategy: Box::new(Calm),
+            strategy_number: 0,
             pace,
             instruments: 1,
             progress: Arc::default(),

@@ -58,6 +58,9 @@ pub struct GatewayPlan {
     pub feed: Box<dyn Feed>,
     /// Who looks at it.
     pub strategy: Box<dyn Strategy + Send>,
+    /// Its number in [`Settings::strategies`](crate::settings::Settings::strategies), counted from
+    /// 1: whose its signals are, unless they say so themselves. 0 is nobody.
+    pub strategy_number: u16,
     /// How fast.
     pub pace: Pace,
     /// Instruments, for the positions.
@@ -316,6 +319,8 @@ impl GatewayLoop {
     }
 
     fn signal(&mut self, signal: Signal) {
+        let own = signal.strategy == 0;
+        let signal = if own { signal.strategy(self.plan.strategy_number) } else { signal };
         let id = ClOrdId::new(SOURCE, self.next_id);
         self.next_id += 1;
         self.outgoing.push_back((self.tick.ts, ToEngine::Input(signal.input(id))));

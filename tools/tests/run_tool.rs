@@ -53,6 +53,12 @@ fn two_runs_of_ones_own_bars_are_alike() {
     let place = Place::new();
     let run = |log: &str| place.command("data", log).arg("--json").output().unwrap();
     alike_twice(run, &place, 100);
+    // What was made is the strategy's, and nobody else's.
+    let summary = json(&run("third"));
+    let pnl = |at: usize| summary["parts"]["strategies"][at]["pnl"].as_str().unwrap().to_owned();
+    assert_eq!(summary["parts"]["strategies"][0]["strategy"], "momentum");
+    assert_ne!(pnl(0), "0");
+    assert_eq!(pnl(1), "0");
 }
 
 #[test]

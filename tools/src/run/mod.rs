@@ -329,6 +329,8 @@ fn play(stage: Stage<'_>, switches: Switches) -> Result<Played, RunError> {
     let gateway = GatewayPlan {
         feed: Box::new(timeline),
         strategy: config.strategy.build(instruments),
+        // The only one of its configuration.
+        strategy_number: 1,
         pace,
         instruments,
         progress: Arc::clone(&progress),
