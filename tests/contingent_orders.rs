@@ -1143,6 +1143,21 @@ fn an_order_that_is_no_exit_is_turned_down_when_its_time_comes() {
 }
 
 #[test]
+fn a_stop_that_went_as_a_market_order_counts_at_the_market_whatever_is_asked_of_it() {
+    both(|side| {
+        let mut desk = Desk::new(side);
+        let stop = desk.id();
+        let leg = desk.exit(stop, 10, None, Some(105.0));
+        desk.take(Leg { side, flags: Flags::default(), ..leg }.input());
+        assert_eq!(desk.mark(105.0), ["1 enter 10 market"]);
+        desk.accept(stop);
+        assert_eq!(desk.resize(stop, 12), ["replace 1 12"]);
+        let working = *desk.state().books()[0].exposure.side(side);
+        assert_eq!((working.market_qty, working.priced_qty), (Qty(12), Qty(0)));
+    });
+}
+
+#[test]
 fn exits_pass_a_halt() {
     both(|side| {
         let mut desk = Desk::new(side);

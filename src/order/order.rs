@@ -77,6 +77,16 @@ impl OrdType {
         matches!(self, Self::Stop | Self::StopLimit)
     }
 
+    /// The price of these two that an order of this type counts at: its limit, or else its stop
+    /// price. `None`: at the market.
+    pub const fn counted_price(self, limit: Option<Price>, stop: Option<Price>) -> Option<Price> {
+        match self {
+            Self::Market => None,
+            Self::Limit | Self::StopLimit => limit,
+            Self::Stop => stop,
+        }
+    }
+
     /// The most aggressive price at which an order of this type trades: its limit, or the end of
     /// the range if it takes any price. `None` while its stop has not triggered: nothing then.
     pub const fn reach(self, side: Side, limit: Option<Price>, triggered: bool) -> Option<Price> {
@@ -391,7 +401,7 @@ impl Order {
         for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
             let Sent { qty, price: limit, stop_price } = request.sent;
             total = total.max(qty);
-            price = larger(price, if self.ord_type.has_limit() { limit } else { stop_price });
+            price = larger(price, self.ord_type.counted_price(limit, stop_price));
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
@@ -402,11 +412,7 @@ impl Order {
 
     /// A limit or stop order counts at its own price, a market order at the market.
     pub fn counted_price(&self) -> Option<Price> {
-        match self.ord_type {
-            OrdType::Market => None,
-            OrdType::Limit | OrdType::StopLimit => self.price,
-            OrdType::Stop => self.stop_price,
-        }
+        self.ord_type.counted_price(self.price, self.stop_price)
     }
 }
 

@@ -155,11 +155,7 @@ pub struct Candidate {
 impl Candidate {
     /// The price it counts at, of its own. `None`: at the market.
     pub const fn counted_price(&self) -> Option<Price> {
-        match self.ord_type {
-            OrdType::Market => None,
-            OrdType::Limit | OrdType::StopLimit => self.price,
-            OrdType::Stop => self.stop_price,
-        }
+        self.ord_type.counted_price(self.price, self.stop_price)
     }
 }
 
