@@ -21,7 +21,7 @@ use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{CONTINGENTS_MAX, SLOTS_PER_INPUT_MAX};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Order, OrderState, Tif};
 use trade_engine::replay::{Redecide, Replay};
-use trade_engine::settings::{Capacity, Settings};
+use trade_engine::settings::{Capacity, Limits, Millis, Settings};
 use trade_engine::strategy::Bracket;
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
@@ -1154,6 +1154,33 @@ fn a_stop_that_went_as_a_market_order_counts_at_the_market_whatever_is_asked_of_
         assert_eq!(desk.resize(stop, 12), ["replace 1 12"]);
         let working = *desk.state().books()[0].exposure.side(side);
         assert_eq!((working.market_qty, working.priced_qty), (Qty(12), Qty(0)));
+    });
+}
+
+/// With limits of the account's.
+fn limited(limits: Limits) -> Settings {
+    let mut settings = settings();
+    settings.risk.limits = limits;
+    settings
+}
+
+#[test]
+fn a_held_order_is_unanswered_from_when_it_was_handed_over() {
+    both(|side| {
+        let timeout = Limits { answer_timeout_ms: Some(Millis(500)), ..Limits::OFF };
+        let mut desk = Desk::with(side, limited(timeout));
+        let [_, target, entry] = desk.bracket(10);
+        desk.accept(entry);
+        desk.ts += 60 * SECOND;
+        desk.fill(entry, 10, 100.0);
+        let handed_over = Ts(desk.ts);
+        let unanswered = |event: &Event| matches!(event, Event::Unanswered { .. });
+        desk.mark(100.0);
+        assert_eq!(desk.count(unanswered), 0, "it has gone just now");
+        desk.ts += SECOND;
+        desk.mark(100.0);
+        let said = Event::Unanswered { order: target, request: ClOrdId::NONE, since: handed_over };
+        assert_eq!(desk.events().filter(unanswered).collect::<Vec<_>>(), [said]);
     });
 }
 

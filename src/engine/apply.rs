@@ -360,7 +360,8 @@ impl State {
 
     /// Handed over: from here on it counts for everything that limits how fast and how often.
     fn submit(&mut self, id: ClOrdId) -> Applied {
-        self.transition(id, OrderEvent::Submit, |_| {})?;
+        let now = self.ts;
+        self.transition(id, OrderEvent::Submit, |order| order.handed_over = now)?;
         let order = self.orders.get(id).ok_or(NO_ORDER)?;
         self.controls.note_order(self.ts, order, &self.settings.risk.limits);
         Ok(())
@@ -393,7 +394,7 @@ impl State {
                 order.requests.note_overdue(request).map(|request| request.since)
             } else if order.awaits_answer() {
                 order.flags = order.flags.with(Flags::OVERDUE);
-                Some(order.created)
+                Some(order.handed_over)
             } else {
                 None
             };
@@ -787,6 +788,7 @@ fn created(event: &Event, ts: Ts) -> Order {
         decision_px,
         arrival_px,
         created: ts,
+        handed_over: ts,
         executions_before: 0,
         requests: Requests::default(),
     }
@@ -814,6 +816,7 @@ fn unassigned(id: ClOrdId, instrument: InstrumentId, side: Side, ts: Ts) -> Orde
         decision_px: None,
         arrival_px: None,
         created: ts,
+        handed_over: ts,
         executions_before: 0,
         requests: Requests::default(),
     }

@@ -283,6 +283,9 @@ pub struct Order {
     /// When it was made.
     pub created: Ts,
     /// Executions remembered when it was made. A trade before them was of a row of the same id that
+    /// When it was handed over: of one that was held, long after it was made. Until then, when it
+    /// was made.
+    pub handed_over: Ts,
     /// has been retired: a bust of it is none of this one's.
     pub executions_before: u32,
     /// Cancels and replaces that the venue has not answered.
@@ -442,6 +445,7 @@ impl Order {
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
         digest.word(u64::from(self.executions_before));
+        digest.signed(self.handed_over.0);
         digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {
             digest.word(request.id.0);
