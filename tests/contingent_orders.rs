@@ -21,7 +21,7 @@ use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{CONTINGENTS_MAX, SLOTS_PER_INPUT_MAX};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Order, OrderState, Tif};
 use trade_engine::replay::{Redecide, Replay};
-use trade_engine::settings::{Capacity, Limits, Millis, Settings};
+use trade_engine::settings::{Capacity, Count, Limits, Millis, Settings};
 use trade_engine::strategy::Bracket;
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
@@ -1142,6 +1142,82 @@ fn an_order_that_is_no_exit_is_turned_down_when_its_time_comes() {
     });
 }
 
+/// With limits of the account's.
+fn limited(limits: Limits) -> Settings {
+    let mut settings = settings();
+    settings.risk.limits = limits;
+    settings
+}
+
+#[test]
+fn a_stop_goes_as_soon_as_the_entry_is_gone_that_it_would_trade_with() {
+    both(|side| {
+        let mut set = settings();
+        set.risk.self_match = true;
+        let mut desk = Desk::with(side, set);
+        let [stop, target, entry] = desk.bracket(10);
+        desk.fill(entry, 3, 100.0);
+        desk.accept(target);
+        assert_eq!(desk.mark(95.0), ["cancel 3", "cancel 2"]);
+        // The rest of the entry is still at work: a market order could trade with it.
+        assert_eq!(desk.cancelled(target), NOTHING);
+        let held_back =
+            |event: &Event| matches!(event, Event::HeldBack { reason: Code::SelfMatch, .. });
+        assert_eq!(desk.count(held_back), 1);
+        assert_eq!(desk.cancelled(entry), ["1 leave 3 market"]);
+        desk.fill(stop, 3, 95.0);
+        desk.done();
+    });
+}
+
+#[test]
+fn an_exit_is_no_duplicate_of_the_exit_beside_it() {
+    both(|side| {
+        let window = Limits { duplicate_window_ms: Some(Millis(60_000)), ..Limits::OFF };
+        let mut desk = Desk::with(side, limited(window));
+        for qty in [10, 10] {
+            desk.enter(qty, 100.0);
+            desk.ts += 60 * SECOND;
+        }
+        for entry in [1, 2] {
+            desk.fill(ClOrdId::new(0, entry), 10, 100.0);
+        }
+        for _ in 0..2 {
+            let id = desk.id();
+            let leg = desk.exit(id, 10, None, Some(95.0));
+            desk.take(leg.input());
+        }
+        // They close different lots: that there are two of them is no mistake.
+        assert_eq!(desk.mark(95.0), ["3 leave 10 market", "4 leave 10 market"]);
+        // An order of somebody that asks for the same is one.
+        desk.fill(ClOrdId::new(0, 3), 10, 95.0);
+        let id = desk.id();
+        let way = desk.leave();
+        assert_eq!(desk.take(plain(id, ES, way, 10, None)), NOTHING);
+        assert_eq!(desk.order(id).reason, Some(Code::DuplicateOrder));
+    });
+}
+
+#[test]
+fn what_a_rate_holds_back_goes_when_its_second_is_over_whether_a_price_comes_or_not() {
+    both(|side| {
+        let rate = Limits { max_orders_per_second: Some(Count(1)), ..Limits::OFF };
+        let mut desk = Desk::with(side, limited(rate));
+        let (entry, _) = desk.enter(10, 100.0);
+        desk.fill(entry, 10, 100.0);
+        let id = desk.id();
+        let leg = desk.exit(id, 10, None, Some(95.0));
+        desk.take(leg.input());
+        assert_eq!(desk.mark(95.0), NOTHING);
+        assert_eq!(desk.count(|event| matches!(event, Event::HeldBack { .. })), 1);
+        assert_eq!(desk.take(Input::Timer {}), NOTHING, "within the second");
+        desk.ts += SECOND;
+        assert_eq!(desk.take(Input::Timer {}), ["2 leave 10 market"]);
+        desk.fill(id, 10, 95.0);
+        desk.done();
+    });
+}
+
 #[test]
 fn a_stop_that_went_as_a_market_order_counts_at_the_market_whatever_is_asked_of_it() {
     both(|side| {
@@ -1155,13 +1231,6 @@ fn a_stop_that_went_as_a_market_order_counts_at_the_market_whatever_is_asked_of_
         let working = *desk.state().books()[0].exposure.side(side);
         assert_eq!((working.market_qty, working.priced_qty), (Qty(12), Qty(0)));
     });
-}
-
-/// With limits of the account's.
-fn limited(limits: Limits) -> Settings {
-    let mut settings = settings();
-    settings.risk.limits = limits;
-    settings
 }
 
 #[test]

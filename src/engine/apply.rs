@@ -112,6 +112,7 @@ impl State {
                 }
             }
             Input::Continue {} => self.take_due(),
+            Input::Timer {} => self.try_late(),
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Signal { .. }
@@ -128,7 +129,6 @@ impl State {
             | Input::Resume {}
             | Input::CancelAll {}
             | Input::DayRoll {}
-            | Input::Timer {}
             | Input::Bust { .. }
             | Input::Correct { .. }
             | Input::SetLimit { .. }
@@ -325,7 +325,7 @@ impl State {
         }
         if !self.contingents.is_empty() {
             if stands.is_news_after(stood) {
-                self.touch(id, stands.cum_qty != stood.cum_qty);
+                self.touch(id, stands.frees_after(stood));
             }
             if after.qty < before.qty {
                 self.room_grew(instrument);

@@ -152,7 +152,8 @@ impl Flags {
     pub const ACKED: Self = Self(1 << 6);
     /// The venue has said that it has it, before acknowledging it.
     pub const RECEIVED: Self = Self(1 << 7);
-    /// Made by the engine, not by a feeder: its quantity comes from what is held.
+    /// Made by the engine, not by a feeder, or let go by it as an exit: its quantity comes from what
+    /// is held.
     pub const OWN: Self = Self(1 << 12);
     /// The venue has not answered it in time, and that has been said.
     pub const OVERDUE: Self = Self(1 << 13);
@@ -282,10 +283,10 @@ pub struct Order {
     pub arrival_px: Option<Price>,
     /// When it was made.
     pub created: Ts,
-    /// Executions remembered when it was made. A trade before them was of a row of the same id that
     /// When it was handed over: of one that was held, long after it was made. Until then, when it
     /// was made.
     pub handed_over: Ts,
+    /// Executions remembered when it was made. A trade before them was of a row of the same id that
     /// has been retired: a bust of it is none of this one's.
     pub executions_before: u32,
     /// Cancels and replaces that the venue has not answered.
@@ -444,8 +445,8 @@ impl Order {
         }
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
-        digest.word(u64::from(self.executions_before));
         digest.signed(self.handed_over.0);
+        digest.word(u64::from(self.executions_before));
         digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {
             digest.word(request.id.0);

@@ -144,7 +144,7 @@ pub struct Candidate {
     pub protect_px: Option<Price>,
     /// May only shrink the position.
     pub reduce_only: bool,
-    /// Made by the engine, not by a feeder.
+    /// Its quantity comes from what is held: see [`Flags::OWN`](crate::order::Flags::OWN).
     pub is_own: bool,
     /// For a replace: the order's stop has triggered.
     pub is_triggered: bool,
