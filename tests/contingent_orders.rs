@@ -21,7 +21,7 @@ use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{CONTINGENTS_MAX, SLOTS_PER_INPUT_MAX};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Order, OrderState, Tif};
 use trade_engine::replay::{Redecide, Replay};
-use trade_engine::settings::{Capacity, Count, Limits, Millis, Settings};
+use trade_engine::settings::{Capacity, CostMethod, Count, Limits, Millis, Settings};
 use trade_engine::strategy::Bracket;
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
@@ -1611,6 +1611,24 @@ impl Venue {
     }
 }
 
+/// In half of the runs with every control that can hold an exit back for a while.
+fn controlled(random: &mut Random) -> Settings {
+    let mut settings = settings();
+    if random.below(2) == 0 {
+        return settings;
+    }
+    let rate = |random: &mut Random, least| Some(Count(least + u32::from(random.below(2) == 0)));
+    settings.risk.self_match = true;
+    settings.risk.limits = Limits {
+        duplicate_window_ms: Some(Millis(300)),
+        max_orders_per_second: rate(random, 4),
+        max_messages_per_second: rate(random, 8),
+        ..Limits::OFF
+    };
+    settings.account.cost_method = random.pick(&[CostMethod::Average, CostMethod::Fifo]);
+    settings
+}
+
 /// Brackets long in one instrument and short in the other, at a venue of moods, with somebody who
 /// meddles in some runs.
 struct Storm {
@@ -1629,7 +1647,7 @@ impl Storm {
     fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
         let capacity = Capacity { orders: 400, ..settings().capacity };
-        let desk = Desk::with(Side::Buy, Settings { capacity, ..settings() });
+        let desk = Desk::with(Side::Buy, Settings { capacity, ..controlled(&mut random) });
         let venue = Venue {
             random: Random::new(random.next()),
             inbox: VecDeque::new(),
@@ -1795,15 +1813,16 @@ impl Storm {
 
 #[test]
 fn random_brackets_never_overshoot_and_leave_nothing_unprotected() {
-    let mut protected = 0;
+    let (mut protected, mut held_back) = (0, 0);
     for seed in runs(if cfg!(debug_assertions) { 60 } else { 1_000 }) {
         println!("SEED={seed} RUNS=1 cargo test --test contingent_orders random");
         let mut storm = Storm::new(seed);
         (0..400).for_each(|_| storm.step());
         storm.finish();
         protected += storm.desk.count(|event| matches!(event, Event::Triggered { .. }));
+        held_back += storm.desk.count(|event| matches!(event, Event::HeldBack { .. }));
     }
-    // Stops were triggered: that the sample is large enough is part of the test.
+    // Stops were triggered, and controls kept exits waiting: that the sample is large enough is part of the test.
     let sampled = ["SEED", "RUNS"].iter().all(|name| std::env::var_os(name).is_none());
-    assert!(!sampled || protected > 500, "{protected}");
+    assert!(!sampled || (protected > 400 && held_back > 200), "{protected} {held_back}");
 }
