@@ -959,6 +959,21 @@ fn what_is_wrong_with_its_terms_is_said_at_once() {
     }
 }
 
+/// Risk would never let it go, and its position would stay without it.
+#[test]
+fn a_strategy_that_nobody_knows_has_no_held_orders() {
+    let mut desk = Desk::new(Side::Buy);
+    let id = desk.id();
+    let mut input = desk.exit(id, 10, None, Some(95.0)).input();
+    if let Input::Contingent { strategy, .. } = &mut input {
+        *strategy = 7;
+    }
+    desk.take(input);
+    let order = desk.order(id);
+    assert_eq!((order.state, order.reason), (OrderState::Rejected, Some(Code::Capacity)));
+    desk.done();
+}
+
 // Stops.
 
 #[test]
