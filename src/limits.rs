@@ -43,7 +43,7 @@ pub const CONTINGENT_VISITS_MAX: usize = 32;
 pub const CONTINGENT_SLOTS_MAX: usize = 64;
 /// How often the engine asks for the same contingent order between two things that happen to it.
 pub const CONTINGENT_TRIES_MAX: u8 = 4;
-/// After so long without success, a price is reason enough to try again: a second.
+/// After so long without success, a price or a timer is reason enough to try again: a second.
 pub const CONTINGENT_RETRY_NS: i64 = 1_000_000_000;
 /// Executions remembered for duplicate detection, for the life of the log.
 pub const EXECUTIONS_MAX: usize = 1 << 20;

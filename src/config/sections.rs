@@ -30,8 +30,6 @@ const HOUR_MS: u64 = 3_600_000;
 const AGE_MAX_MS: u64 = 21 * 24 * HOUR_MS;
 /// Largest leverage that a limit may allow: a thousandfold.
 const LEVERAGE_MAX: Ratio = Ratio(1_000 * Ratio::ONE.0);
-/// Most messages in a second that a limit may allow: what an engine counts one by one.
-const RATE_MAX: u64 = 10_000;
 /// Most repeated orders that a limit may allow.
 const REPEATS_MAX: u64 = 1_000_000;
 
@@ -220,7 +218,9 @@ fn limit(key: LimitKey, value: &Value<'_>) -> Result<Money, Fault> {
         }
         LimitKey::MaxPositions => whole(limits::INSTRUMENTS_MAX as u64),
         LimitKey::MaxOpenOrders => whole(limits::ORDERS_MAX as u64),
-        LimitKey::MaxOrdersPerSecond | LimitKey::MaxMessagesPerSecond => whole(RATE_MAX),
+        LimitKey::MaxOrdersPerSecond | LimitKey::MaxMessagesPerSecond => {
+            whole(u64::from(limits::RATE_MAX))
+        }
         LimitKey::MaxRepeats => whole(REPEATS_MAX),
         LimitKey::MaxMarkAgeMs | LimitKey::DuplicateWindowMs => whole(AGE_MAX_MS),
         LimitKey::AnswerTimeoutMs => whole(HOUR_MS),

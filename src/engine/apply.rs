@@ -112,6 +112,7 @@ impl State {
                 }
             }
             Input::Continue {} => self.take_due(),
+            Input::Timer {} => self.try_late(),
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Signal { .. }
@@ -128,7 +129,6 @@ impl State {
             | Input::Resume {}
             | Input::CancelAll {}
             | Input::DayRoll {}
-            | Input::Timer {}
             | Input::Bust { .. }
             | Input::Correct { .. }
             | Input::SetLimit { .. }
@@ -336,7 +336,7 @@ impl State {
         }
         if !self.contingents.is_empty() {
             if stands.is_news_after(stood) {
-                self.touch(id, stands.cum_qty != stood.cum_qty);
+                self.touch(id, stands.frees_after(stood));
             }
             if after.qty < before.qty {
                 self.room_grew(instrument);
@@ -371,7 +371,8 @@ impl State {
 
     /// Handed over: from here on it counts for everything that limits how fast and how often.
     fn submit(&mut self, id: ClOrdId) -> Applied {
-        self.transition(id, OrderEvent::Submit, |_| {})?;
+        let now = self.ts;
+        self.transition(id, OrderEvent::Submit, |order| order.handed_over = now)?;
         let order = self.orders.get(id).ok_or(NO_ORDER)?;
         self.controls.note_order(self.ts, order, &self.settings.risk.limits);
         Ok(())
@@ -404,7 +405,7 @@ impl State {
                 order.requests.note_overdue(request).map(|request| request.since)
             } else if order.awaits_answer() {
                 order.flags = order.flags.with(Flags::OVERDUE);
-                Some(order.created)
+                Some(order.handed_over)
             } else {
                 None
             };
@@ -503,11 +504,14 @@ impl State {
         let Event::Replaced { order, request, order_qty, price, stop_price } = *event else {
             unreachable!("the caller matched it")
         };
-        self.end_request(order, request)?;
         if order_qty.0 < 0 {
             return Err("the quantity is out of bounds");
         }
         self.update(order, |order| {
+            let now = Sent { qty: order_qty, price, stop_price };
+            if request != ClOrdId::NONE && !order.requests.carry_out(request, now) {
+                return Err(NO_REQUEST);
+            }
             let ended = order.state.is_final() && order.state != OrderState::Filled;
             if !ended {
                 order.order_qty = order_qty;
@@ -798,6 +802,7 @@ fn created(event: &Event, ts: Ts) -> Order {
         decision_px,
         arrival_px,
         created: ts,
+        handed_over: ts,
         executions_before: 0,
         requests: Requests::default(),
     }
@@ -825,6 +830,7 @@ fn unassigned(id: ClOrdId, instrument: InstrumentId, side: Side, ts: Ts) -> Orde
         decision_px: None,
         arrival_px: None,
         created: ts,
+        handed_over: ts,
         executions_before: 0,
         requests: Requests::default(),
     }

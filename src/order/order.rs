@@ -77,6 +77,16 @@ impl OrdType {
         matches!(self, Self::Stop | Self::StopLimit)
     }
 
+    /// The price of these two that an order of this type counts at: its limit, or else its stop
+    /// price. `None`: at the market.
+    pub const fn counted_price(self, limit: Option<Price>, stop: Option<Price>) -> Option<Price> {
+        match self {
+            Self::Market => None,
+            Self::Limit | Self::StopLimit => limit,
+            Self::Stop => stop,
+        }
+    }
+
     /// The most aggressive price at which an order of this type trades: its limit, or the end of
     /// the range if it takes any price. `None` while its stop has not triggered: nothing then.
     pub const fn reach(self, side: Side, limit: Option<Price>, triggered: bool) -> Option<Price> {
@@ -142,7 +152,8 @@ impl Flags {
     pub const ACKED: Self = Self(1 << 6);
     /// The venue has said that it has it, before acknowledging it.
     pub const RECEIVED: Self = Self(1 << 7);
-    /// Made by the engine, not by a feeder: its quantity comes from what is held.
+    /// Made by the engine, not by a feeder, or let go by it as an exit: its quantity comes from what
+    /// is held.
     pub const OWN: Self = Self(1 << 12);
     /// The venue has not answered it in time, and that has been said.
     pub const OVERDUE: Self = Self(1 << 13);
@@ -272,6 +283,9 @@ pub struct Order {
     pub arrival_px: Option<Price>,
     /// When it was made.
     pub created: Ts,
+    /// When it was handed over: of one that was held, long after it was made. Until then, when it
+    /// was made.
+    pub handed_over: Ts,
     /// Executions remembered when it was made. A trade before them was of a row of the same id that
     /// has been retired: a bust of it is none of this one's.
     pub executions_before: u32,
@@ -391,7 +405,7 @@ impl Order {
         for request in self.requests.iter().filter(|r| r.kind == RequestKind::Replace) {
             let Sent { qty, price: limit, stop_price } = request.sent;
             total = total.max(qty);
-            price = larger(price, if self.ord_type.has_limit() { limit } else { stop_price });
+            price = larger(price, self.ord_type.counted_price(limit, stop_price));
         }
         let checked = matches!(self.state, OrderState::Created);
         let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
@@ -402,11 +416,7 @@ impl Order {
 
     /// A limit or stop order counts at its own price, a market order at the market.
     pub fn counted_price(&self) -> Option<Price> {
-        match self.ord_type {
-            OrdType::Market => None,
-            OrdType::Limit | OrdType::StopLimit => self.price,
-            OrdType::Stop => self.stop_price,
-        }
+        self.ord_type.counted_price(self.price, self.stop_price)
     }
 }
 
@@ -435,6 +445,7 @@ impl Order {
         }
         digest.option(self.expire_at.map(|at| at.0));
         digest.signed(self.created.0);
+        digest.signed(self.handed_over.0);
         digest.word(u64::from(self.executions_before));
         digest.word(self.requests.iter().count() as u64);
         for request in self.requests.iter() {

@@ -90,8 +90,9 @@ pub fn repeats_limit(settings: &RiskSettings, sender: Sender) -> Option<u32> {
     Scope::ALL.into_iter().filter_map(limit).map(|limit| limit.0).min()
 }
 
-/// The same order again within the window. The engine's own orders are not asked: what they close
-/// is what no working order closes already, so they cannot be doubled by mistake.
+/// The same order again within the window. The engine's own orders, and exits that it held, are not
+/// asked: what they close is what no working order closes already, so they cannot be doubled by
+/// mistake.
 pub(super) fn duplicate_order(case: &Case<'_>) -> Reply {
     let (view, candidate) = (case.view, case.candidate);
     let Some(window) = view.settings.limits.duplicate_window_ms else { return Reply::Skipped };

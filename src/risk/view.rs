@@ -144,7 +144,7 @@ pub struct Candidate {
     pub protect_px: Option<Price>,
     /// May only shrink the position.
     pub reduce_only: bool,
-    /// Made by the engine, not by a feeder.
+    /// Its quantity comes from what is held: see [`Flags::OWN`](crate::order::Flags::OWN).
     pub is_own: bool,
     /// For a replace: the order's stop has triggered.
     pub is_triggered: bool,
@@ -155,11 +155,7 @@ pub struct Candidate {
 impl Candidate {
     /// The price it counts at, of its own. `None`: at the market.
     pub const fn counted_price(&self) -> Option<Price> {
-        match self.ord_type {
-            OrdType::Market => None,
-            OrdType::Limit | OrdType::StopLimit => self.price,
-            OrdType::Stop => self.stop_price,
-        }
+        self.ord_type.counted_price(self.price, self.stop_price)
     }
 }
 

@@ -1232,3 +1232,23 @@ fn explain_tells_what_a_contingent_order_waited_for() {
     );
     check_output(&["verify", path(&log)], &[]);
 }
+
+/// A venue reports a trade of an order that it was not sent: what is let go later is the rest, and
+/// the rules are run again over that.
+#[test]
+fn explain_judges_what_was_let_go_and_not_what_had_traded() {
+    let mut script = Script::new(settings());
+    script.mark(ES, "4500");
+    let [stop, target, entry] = ["stop", "target", "entry"].map(|name| script.id(name));
+    let bracket = Bracket::new(ES, Side::Buy, Qty(4), px("4490"), px("4520")).limit(px("4500"));
+    bracket.inputs([stop, target, entry]).into_iter().for_each(|input| script.take(input));
+    script.fill(stop, "X1", 1, "4490");
+    script.fill(entry, "X2", 4, "4500");
+    script.mark(ES, "4489");
+    let cancel = script.engine.order(target).unwrap().requests.iter().next().unwrap().id;
+    script.status(target, StatusKind::Cancelled, cancel);
+    let log = script.stop();
+    let explained = replay(&["explain", path(&log), "--order", "stop"]);
+    assert!(explained.stdout.contains("a market order of 4 in all"), "{}", explained.stdout);
+    assert!(!explained.stdout.contains("is another than"), "{}", explained.stdout);
+}

@@ -21,7 +21,7 @@ use crate::units::{Price, Qty, Ts};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Standing {
     state: OrderState,
-    pub(super) cum_qty: Qty,
+    cum_qty: Qty,
     order_qty: Qty,
     triggered: bool,
     requests: usize,
@@ -44,6 +44,13 @@ impl Standing {
         let answered = self.requests < before.requests;
         answered || Self { requests: before.requests, ..self } != before
     }
+
+    /// So much has happened that what was tried in vain may be let through now: it has traded, or
+    /// has ended, and a triggered stop can trade with it no more.
+    pub(super) fn frees_after(self, before: Self) -> bool {
+        let ended = self.state.is_final() && !before.state.is_final();
+        ended || self.cum_qty != before.cum_qty
+    }
 }
 
 const NOT_HELD: &str = "the order is not held";
@@ -58,6 +65,9 @@ impl State {
             return Err("nothing is let go");
         }
         order.flags = order.flags.without(Flags::HELD);
+        if order.flags.has(Flags::REDUCE_ONLY) {
+            order.flags = order.flags.with(Flags::OWN);
+        }
         (order.ord_type, order.order_qty) = (ord_type, order_qty);
         order.arrival_px = mark;
         order.decision_px = mark.or(order.decision_px);
@@ -240,7 +250,8 @@ impl State {
         Ok(())
     }
 
-    /// Something has happened to an order: those that rest on it are due. `fresh`: it has traded.
+    /// Something has happened to an order: those that rest on it are due. `fresh`: it has traded or
+    /// has ended.
     pub(super) fn touch(&mut self, id: ClOrdId, fresh: bool) {
         let own = self.contingents.get(id).map(|(links, _)| *links);
         for at in 0..self.contingents.used() {
@@ -337,19 +348,39 @@ impl State {
         if !self.contingents.watch(instrument) {
             return;
         }
-        let ts = self.ts;
-        let is_open = self.book(instrument).is_some_and(|book| book.spec.is_open(ts));
+        let is_open = self.is_open(instrument);
         let mut next = self.contingents.next_of(instrument, 0);
         while let Some(at) = next {
-            let entry = self.contingents.entry_mut(at);
-            let since_try = ts.0.checked_sub(entry.tried_at.0);
-            if entry.tries > 0 && since_try.is_none_or(|nanos| nanos >= CONTINGENT_RETRY_NS) {
-                self.contingents.mark(at, true);
-            }
+            self.try_anew(at);
             if is_open {
                 self.see(at, opened, prices);
             }
             next = self.contingents.next_of(instrument, at + 1);
+        }
+    }
+
+    fn is_open(&self, instrument: InstrumentId) -> bool {
+        self.book(instrument).is_some_and(|book| book.spec.is_open(self.ts))
+    }
+
+    /// What was tried in vain is tried again, if that was long enough ago.
+    fn try_anew(&mut self, at: usize) {
+        let ts = self.ts;
+        let entry = self.contingents.entry_mut(at);
+        if entry.tries > 0 && ts.since(entry.tried_at) >= CONTINGENT_RETRY_NS {
+            self.contingents.mark(at, true);
+        }
+    }
+
+    /// Time passed, and no price may come: what a rate held back must not wait for one. Outside the
+    /// sessions nothing is worth a try.
+    pub(super) fn try_late(&mut self) {
+        for at in 0..self.contingents.used() {
+            let Some((links, _)) = self.contingents.at(at) else { continue };
+            let instrument = self.orders.get(links.order).map(|order| order.instrument);
+            if instrument.is_some_and(|instrument| self.is_open(instrument)) {
+                self.try_anew(at);
+            }
         }
     }
 

@@ -56,7 +56,9 @@ pub(super) fn take_in(turn: &mut Turn<'_, impl Output>, input: &Input) {
     let adopts = turn.state().contingents().place(sibling).is_none()
         && turn.state().order(sibling).is_some();
     let places = 1 + usize::from(adopts);
-    let full = turn.state().contingents().free() < places;
+    // Nor has a strategy that is in no table a place: risk would keep its exits for ever.
+    let is_known = turn.state().strategy_books().has(strategy);
+    let full = turn.state().contingents().free() < places || !is_known;
     let book = turn.state().book(draft.instrument);
     let wrong = find_wrong(turn.state(), book, &draft, trail);
     match wrong.or(full.then_some(Code::Capacity)) {

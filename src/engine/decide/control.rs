@@ -278,8 +278,8 @@ fn say_unanswered(turn: &mut Turn<'_, impl Output>, order: &Order) -> usize {
     let Some(timeout) = timeout else { return 0 };
     let is_late = |since: Ts| now.since(since) > timeout.nanos();
     let mut said = 0;
-    if order.awaits_answer() && !order.flags.has(Flags::OVERDUE) && is_late(order.created) {
-        let (order, request, since) = (order.id, ClOrdId::NONE, order.created);
+    if order.awaits_answer() && !order.flags.has(Flags::OVERDUE) && is_late(order.handed_over) {
+        let (order, request, since) = (order.id, ClOrdId::NONE, order.handed_over);
         turn.emit(Event::Unanswered { order, request, since });
         said += 1;
     }

@@ -97,7 +97,8 @@ fn arithmetic(state: &State, book: &InstrumentBook, wish: &Wish) -> String {
 /// The order as risk judged it: one that sizing gave no quantity, as the smallest there can be.
 fn candidate(book: &InstrumentBook, order: &Order) -> Candidate {
     let least = book.spec.min_qty.unwrap_or(Qty(1));
-    let qty = if is_unsized(order) { least } else { order.order_qty };
+    // Of one that was held, what somebody has traded already is not judged.
+    let qty = if is_unsized(order) { least } else { order.leaves_qty() };
     Candidate {
         instrument: order.instrument,
         strategy: order.strategy,
