@@ -505,6 +505,40 @@ fn by_risk_a_price_farther_from_the_stop_asks_for_more() {
 }
 
 #[test]
+fn a_replace_counts_at_the_worse_of_its_terms_and_the_old_ones() {
+    let mut world = quoted();
+    let before = working(&mut world, &limit(OTHER, Side::Buy, 10, "100"));
+    let amend = |qty, at| instead(before, limit(OTHER, Side::Buy, qty, at));
+    // Ten may trade at 100 before the venue hears of the 50.
+    at_gross(&mut world, amend(12, "50"), "1200");
+    at_gross(&mut world, amend(12, "110"), "1320");
+    at_net(&mut world, amend(12, "50"), "1200");
+    // The size of the order itself is what it asks for.
+    let mut world = quoted();
+    let before = working(&mut world, &limit(OTHER, Side::Buy, 10, "100"));
+    world.settings.limits.max_order_notional = Some(money("600"));
+    world.passes(instead(before, limit(OTHER, Side::Buy, 12, "50")));
+}
+
+#[test]
+fn by_risk_a_replace_counts_from_the_price_farther_from_the_stop() {
+    let mut world = quoted();
+    let order = Candidate { protect_px: Some(price("110")), ..limit(OTHER, Side::Sell, 2, "100") };
+    let before = Contribution { distance: Some(price("10")), ..working(&mut world, &order) };
+    world.books[2].exposure = Exposure::default();
+    world.books[2].exposure.add(before).expect("within bounds");
+    world.settings.exposure_basis = ExposureBasis::Risk;
+    // Three at 10 from the old price, though the new one is only 5 away; equity is 100,000.
+    let nearer = |qty| {
+        let new = limit(OTHER, Side::Sell, qty, "105");
+        instead(before, Candidate { protect_px: Some(price("110")), ..new })
+    };
+    world.settings.limits.max_position_pct = Some(ratio("0.0003"));
+    world.passes(nearer(3));
+    world.refuses_only(nearer(4), Code::MaxPositionPct);
+}
+
+#[test]
 fn a_reduce_only_order_may_be_made_smaller_when_it_does_not_fit_any_more() {
     let mut world = World::new();
     let order = Candidate { reduce_only: true, ..limit(ES, Side::Sell, 5, "4600") };

@@ -241,6 +241,21 @@ pub struct Contribution {
     pub distance: Option<Price>,
 }
 
+impl Contribution {
+    /// Counts for at least as much as `other` does, at a price and by a stop: either may hold.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        let farther =
+            |distance: Price| other.distance.map_or(distance, |other| distance.max(other));
+        Self {
+            price: larger(self.price, other.price),
+            // Without a stop there is no distance that would be enough.
+            distance: self.distance.map(farther),
+            ..self
+        }
+    }
+}
+
 /// An order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {

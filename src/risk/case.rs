@@ -75,7 +75,7 @@ impl<'a> Case<'a> {
         let own = contribution(self.book, self.candidate);
         let size = |price: Option<Price>| price.map(|price| price.0.unsigned_abs());
         let farther = self.view.settings.exposure_basis == ExposureBasis::Risk
-            && own.price.is_some()
+            && self.candidate.counted_price().is_some()
             && own.distance > before.distance;
         own.qty <= before.qty && size(own.price) <= size(before.price) && !farther
     }
@@ -283,12 +283,14 @@ impl<'a> Case<'a> {
     }
 }
 
-/// What the order adds to its side.
+/// What the order adds to its side. A replace counts at the worse of its terms and those that it
+/// stands in for, as it will until the venue answers: the old ones may trade first.
 fn contribution(book: &InstrumentBook, candidate: &Candidate) -> Contribution {
     let price = candidate.counted_price();
     let from = price.or_else(|| book.market.price_for(candidate.side));
     let distance = from.zip(candidate.protect_px).and_then(|(from, stop)| from.distance(stop));
-    Contribution { side: candidate.side, qty: candidate.qty, price, distance }
+    let new = Contribution { side: candidate.side, qty: candidate.qty, price, distance };
+    candidate.instead_of.map_or(new, |before| new.or_worse(before))
 }
 
 /// The working orders of the candidate's side, with the candidate, without what it stands in for.

@@ -22,6 +22,15 @@ pub(super) fn parse(text: &str) -> Option<Time> {
     if !is_rfc3339(text) {
         return None;
     }
+    let (year, rest) = text.split_at_checked(4)?;
+    let year: u16 = year.parse().ok()?;
+    if !(1600..2400).contains(&year) {
+        // Out of range by far, and at either end past what the library reads. The calendar comes
+        // round every 400 years: whether there is such a day is asked of a year that it does read.
+        let alike = format!("{}{rest}", 2000 + year % 400);
+        alike.parse::<Timestamp>().ok()?;
+        return Some(if year < 1600 { Time::TooEarly } else { Time::TooLate });
+    }
     let time: Timestamp = text.parse().ok()?;
     let nanos = time.as_nanosecond();
     Some(match i64::try_from(nanos) {
@@ -79,7 +88,12 @@ mod tests {
         assert_eq!(parse("2026-01-05T15:00:00.000000001Z"), at(1));
         assert_eq!(parse("2026-01-05T16:00:00.5+01:00"), at(500_000_000));
         assert_eq!(parse("1500-01-01T00:00:00Z"), Some(Time::TooEarly));
-        assert_eq!(parse("9999-01-01T00:00:00Z"), Some(Time::TooLate));
+        assert_eq!(parse("0000-01-01T00:00:00Z"), Some(Time::TooEarly));
+        assert_eq!(parse("2300-01-01T00:00:00Z"), Some(Time::TooLate));
+        // "Until further notice", as it is often written.
+        assert_eq!(parse("9999-12-31T23:59:59Z"), Some(Time::TooLate));
+        assert_eq!(parse("9999-12-31T23:59:59.999999999-23:59"), Some(Time::TooLate));
+        assert_eq!(parse("9600-02-29T00:00:00Z"), Some(Time::TooLate));
         let wrong = [
             "",
             "2026-01-05",
@@ -89,6 +103,8 @@ mod tests {
             "2026-01-05T15:00:00.1234567890Z",
             "2026-01-05T15:00:00Z[UTC]",
             "2026-13-05T15:00:00Z",
+            "9999-02-29T00:00:00Z",
+            "9999-12-31T24:00:00Z",
             "2026-01-05T15:00Z",
             "2026-01-05T15:00:00+0100",
         ];
