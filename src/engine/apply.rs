@@ -504,14 +504,11 @@ impl State {
         let Event::Replaced { order, request, order_qty, price, stop_price } = *event else {
             unreachable!("the caller matched it")
         };
+        self.end_request(order, request)?;
         if order_qty.0 < 0 {
             return Err("the quantity is out of bounds");
         }
         self.update(order, |order| {
-            let now = Sent { qty: order_qty, price, stop_price };
-            if request != ClOrdId::NONE && !order.requests.carry_out(request, now) {
-                return Err(NO_REQUEST);
-            }
             let ended = order.state.is_final() && order.state != OrderState::Filled;
             if !ended {
                 order.order_qty = order_qty;

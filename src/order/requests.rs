@@ -112,23 +112,6 @@ impl Requests {
         Some(*request)
     }
 
-    /// Ends a replace that was carried out: the order's terms are these now. Should the venue carry
-    /// out an older one after all, what that did not ask for stays as it is now. Returns whether it
-    /// was outstanding.
-    #[must_use]
-    pub fn carry_out(&mut self, id: ClOrdId, now: Sent) -> bool {
-        let Some(index) = self.0.iter().position(|request| request.id == id) else { return false };
-        for older in self.0[..index].iter_mut().filter(|r| r.kind == RequestKind::Replace) {
-            older.sent = Sent {
-                qty: older.qty.unwrap_or(now.qty),
-                price: older.price.or(now.price),
-                stop_price: older.stop_price.or(now.stop_price),
-            };
-        }
-        self.0.remove(index);
-        true
-    }
-
     /// Ends a request: it was answered. Returns it, if it was outstanding.
     pub fn end(&mut self, id: ClOrdId) -> Option<Request> {
         let index = self.0.iter().position(|request| request.id == id)?;

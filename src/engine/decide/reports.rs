@@ -7,9 +7,7 @@ use crate::code::Code;
 use crate::event::Event;
 use crate::input::{Input, StatusKind};
 use crate::limits::QTY_MAX;
-use crate::order::{
-    Cell, ClOrdId, Flags, Order, OrderEvent, OrderState, Request, RequestKind, Sent,
-};
+use crate::order::{Cell, ClOrdId, Flags, Order, OrderEvent, OrderState, Request, RequestKind};
 use crate::units::{Price, Qty, Ratio};
 
 /// A report that is neither a trade nor an amendment.
@@ -168,10 +166,9 @@ pub(super) fn replaced(turn: &mut Turn<'_, impl Output>, input: &Input) {
     if let Some(code) = unusable(qty, &[price, stop_price]) {
         return turn.refuse(code, id, asked.id);
     }
-    // What the venue does not say is as it was sent, and it was sent all of the order's terms.
-    let Sent { qty: total, price: limit, stop_price: stop } = asked.sent;
-    let prices = (price.or(limit), stop_price.or(stop));
-    amend(turn, &order, asked.id, qty.unwrap_or(total), prices);
+    let total = qty.or(asked.qty).unwrap_or(order.order_qty);
+    let (price, stop_price) = (price.or(asked.price), stop_price.or(asked.stop_price));
+    amend(turn, &order, asked.id, total, (price, stop_price));
 }
 
 type Prices = (Option<Price>, Option<Price>);
