@@ -1837,7 +1837,8 @@ fn random_brackets_never_overshoot_and_leave_nothing_unprotected() {
         protected += storm.desk.count(|event| matches!(event, Event::Triggered { .. }));
         held_back += storm.desk.count(|event| matches!(event, Event::HeldBack { .. }));
     }
-    // Stops were triggered, and controls kept exits waiting: that the sample is large enough is part of the test.
+    // Stops were triggered, and controls kept exits waiting: that the sample is large enough is
+    // part of the test.
     let sampled = ["SEED", "RUNS"].iter().all(|name| std::env::var_os(name).is_none());
     assert!(!sampled || (protected > 400 && held_back > 200), "{protected} {held_back}");
 }

@@ -152,8 +152,8 @@ impl Flags {
     pub const ACKED: Self = Self(1 << 6);
     /// The venue has said that it has it, before acknowledging it.
     pub const RECEIVED: Self = Self(1 << 7);
-    /// Made by the engine, not by a feeder, or let go by it as an exit: its quantity comes from what
-    /// is held.
+    /// Made by the engine, not by a feeder, or let go by it as an exit: its quantity comes from
+    /// what is held.
     pub const OWN: Self = Self(1 << 12);
     /// The venue has not answered it in time, and that has been said.
     pub const OVERDUE: Self = Self(1 << 13);

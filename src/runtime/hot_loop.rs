@@ -30,8 +30,8 @@ const INPUTS_PER_TURN_MAX: usize = 16;
 /// there is always room for the one barrier that is on its way.
 const MESSAGES_PER_INPUT_MAX: usize = SWEEP_ORDERS_MAX + 3;
 
-/// What `kill_slots` counts on: an order takes one slot, whether it is asked to be cancelled or, held,
-/// is withdrawn.
+/// What `kill_slots` counts on: an order takes one slot, whether it is asked to be cancelled or,
+/// held, is withdrawn.
 const _: () = {
     let (order, request, reason) = (ClOrdId::NONE, ClOrdId::NONE, Some(Code::Operator));
     assert!(slots_for(Event::CancelAsked { order, request }.size()) == 1);
