@@ -83,6 +83,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Halt { file, reason }) => HaltFile::new(&file)
             .set(&reason)
+            .map(drop)
             .map_err(|error| format!("{}: {error}", file.display())),
         Some(Command::Resume { file, reason }) => HaltFile::new(&file).release(&reason),
         Some(Command::Control { path, command }) => socket::send(&path, &command.join(" "))
