@@ -36,7 +36,7 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Why, for the log.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: String,
     },
     /// Ends the halt of a halt file: moves it to FILE.resumed, with the reason in it.
@@ -45,7 +45,7 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Why, for the log.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: String,
     },
     /// Sends a command to a run's control socket: `halt REASON`, `halt! REASON` (asks to cancel
@@ -55,7 +55,7 @@ enum Command {
         #[arg(value_name = "PATH")]
         path: PathBuf,
         /// The command and its words.
-        #[arg(value_name = "COMMAND", required = true, num_args = 1..)]
+        #[arg(value_name = "COMMAND", required = true, num_args = 1.., allow_hyphen_values = true)]
         command: Vec<String>,
     },
 }
