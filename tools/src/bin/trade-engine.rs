@@ -49,7 +49,8 @@ enum Command {
         reason: String,
     },
     /// Sends a command to a run's control socket: `halt REASON`, `halt! REASON` (asks to cancel
-    /// what works, too), `resume REASON`, `status`.
+    /// what works, too), `resume REASON`, `status`, `limit KEY VALUE`, `limit symbol NAME KEY VALUE`,
+    /// `limit strategy NAME KEY VALUE` (a decimal or `none`; takes effect with the next order).
     Control {
         /// The socket.
         #[arg(value_name = "PATH")]
