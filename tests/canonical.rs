@@ -171,6 +171,24 @@ fn what_is_written_reads_back() {
     }
 }
 
+/// A limit may be as large as a program or a scenario writes it, which is more than an amount of
+/// money is: a log whose head does not read is lost.
+#[test]
+fn every_limit_reads_back_at_its_largest() {
+    let mut settings = Config::embedded_default().settings(None, Ts(0), Ts(0)).unwrap();
+    for key in LimitKey::ALL {
+        let sizes = [i128::MAX, i64::MAX.into(), u32::MAX.into(), 0].into_iter();
+        let scales = [1, 10_i128.pow(9), 10_i128.pow(18)];
+        let mut values = sizes.flat_map(|size| scales.map(|scale| size.checked_mul(scale)));
+        let is_taken = |value: Option<i128>| {
+            value.is_some_and(|value| settings.risk.limits.set(*key, Some(Money(value))).is_ok())
+        };
+        assert!(values.any(is_taken), "{}", key.name());
+    }
+    assert_eq!(settings.risk.limits.max_order_notional, Some(Money(i128::MAX)));
+    assert_eq!(canonical::read(&canonical::write(&settings)).unwrap(), settings);
+}
+
 #[test]
 fn the_default_reads_back_with_its_sessions() {
     let ten_years = (Ts(1_262_304_000_000_000_000), Ts(1_609_459_200_000_000_000));

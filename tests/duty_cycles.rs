@@ -3,9 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trade_engine::broker::{Broker, Message, Reports};
-use trade_engine::codec::Slot;
+use trade_engine::codec::{Slot, records};
 use trade_engine::config::{Release, SyncPolicy};
 use trade_engine::engine::Engine;
+use trade_engine::event::Record;
 use trade_engine::input::{ExecKey, Input};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, layout};
@@ -15,7 +16,7 @@ use trade_engine::runtime::{
     Agent, BrokerEnds, BrokerLoop, Clock, Control, Feedback, HotEnds, HotLoop, Inbound,
     JournalLoop, Shared, ToBroker, ToEngine, Turn,
 };
-use trade_engine::settings::{Capacity, Settings};
+use trade_engine::settings::{Capacity, Millis, Settings};
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
 
 /// Messages in each ring: as few as the engine can work with.
@@ -58,6 +59,12 @@ impl Broker for Talkative {
     }
 }
 
+fn settings() -> Settings {
+    let instrument = Instrument::plain("ES", Price::ONE, Price::ONE.0, Price::ONE.0);
+    let capacity = Capacity { orders: ORDERS, ..Capacity::default() };
+    Settings { capacity, ..Settings::new(Money::ZERO, vec![instrument]) }
+}
+
 /// Engine and broker between rings whose other ends the test holds.
 struct Stage {
     hot_loop: HotLoop,
@@ -71,10 +78,11 @@ struct Stage {
 
 impl Stage {
     fn new(trades_per_mark: u64, release: Release) -> Self {
-        let instrument = Instrument::plain("ES", Price::ONE, Price::ONE.0, Price::ONE.0);
-        let capacity = Capacity { orders: ORDERS, ..Capacity::default() };
-        let settings = Settings::new(Money::ZERO, vec![instrument]);
-        let engine = Engine::new(Settings { capacity, ..settings });
+        Self::of(settings(), trades_per_mark, release)
+    }
+
+    fn of(settings: Settings, trades_per_mark: u64, release: Release) -> Self {
+        let engine = Engine::new(settings);
         let (shared, clock) = (Shared::default(), Clock::new());
         let (_, commands) = Control::new(shared.clone());
         let (inputs, inputs_out) = rtrb::RingBuffer::new(4_096);
@@ -146,6 +154,36 @@ fn a_flood_of_prices_and_of_reports_never_waits_for_itself() {
 
 /// The engine has let go of its rings with messages still on their way: they are in the log, so they
 /// leave, and the broker's thread ends although nobody takes its reports any more.
+/// Whether a sweep or what the venue says comes first must not hang on how fast the venue is: two
+/// runs in lockstep would differ.
+#[test]
+fn a_sweep_is_over_before_anything_else_is_taken() {
+    let tell = |is_fast: bool| {
+        let mut settings = settings();
+        settings.risk.limits.answer_timeout_ms = Some(Millis(4));
+        let mut stage = Stage::of(settings, 1, Release::Immediate);
+        // The first mark is late enough for a look at the answers; the venue trades at it.
+        stage.push(2_000_000, mark(1));
+        stage.hot_loop.do_work();
+        if is_fast {
+            stage.broker_loop.do_work();
+        }
+        stage.hot_loop.do_work();
+        stage.broker_loop.do_work();
+        stage.hot_loop.do_work();
+        let mut slots = Vec::new();
+        while let Ok(slot) = stage.records.pop() {
+            slots.push(slot);
+        }
+        let names = records(&slots).map(|slots| Record::decode(slots).unwrap().body.name());
+        names.collect::<Vec<_>>()
+    };
+    let told = tell(true);
+    assert_eq!(told[..4], ["mark", "sweep", "continue", "sweep"]);
+    assert!(told.contains(&"trade"), "{told:?}");
+    assert_eq!(told, tell(false));
+}
+
 #[test]
 fn the_broker_ends_behind_an_engine_that_is_gone() {
     let mut stage = Stage::new(200, Release::Written);

@@ -2,12 +2,12 @@
 //! every session as an interval of time, so that reading a log needs no zone database and no file.
 
 use crate::instrument::{Instrument, OpenInterval};
-use crate::limits;
+use crate::limits::{self, MONEY_DECIMALS};
 use crate::settings::{
     AccountSettings, Capacity, CorrelationAction, CostMethod, ExposureBasis, LimitKey, Limits,
     OnAnomaly, RiskSettings, Settings, Sizing,
 };
-use crate::units::{DecimalError, Money, Price, Qty, Ts};
+use crate::units::{DecimalError, Money, Price, Qty, Ts, parse_decimal};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::str::FromStr;
@@ -75,8 +75,10 @@ fn read_limits(text: &LimitsText) -> Result<Limits, CanonicalError> {
     for (name, value) in text {
         let wrong = |what: String| CanonicalError(format!("{name} = \"{value}\": {what}"));
         let key = LimitKey::from_name(name).ok_or_else(|| wrong("no such limit".to_owned()))?;
-        let limit = read_one(name, value)?;
-        limits.set(key, Some(limit)).map_err(|error| wrong(error.to_string()))?;
+        // Not as an amount of money, whose range is narrower: whatever a limit can be must read.
+        let limit =
+            parse_decimal(value, MONEY_DECIMALS).map_err(|error| wrong(error.to_string()))?;
+        limits.set(key, Some(Money(limit))).map_err(|error| wrong(error.to_string()))?;
     }
     Ok(limits)
 }

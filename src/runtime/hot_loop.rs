@@ -174,14 +174,23 @@ impl HotLoop {
         self.engine
     }
 
-    /// One turn: commands first of all; then execution reports, since a signal must see the
-    /// position that they made.
+    /// One turn: commands first of all; then the next turn of a sweep; then execution reports, since
+    /// a signal must see the position that they made.
+    ///
+    /// Nothing is taken between the turns of a sweep, as long as there is room for them: what it
+    /// meets would otherwise hang on how fast the other threads are, and two runs would differ.
     pub fn do_work(&mut self) -> Turn {
         if self.done || self.shared.journal_failed() {
             return Turn::Done;
         }
         let mut worked = self.take_commands();
         worked |= self.tell_gateway();
+        let most = MESSAGES_PER_INPUT_MAX + self.kept.messages;
+        let sweeping = self.sweeping();
+        if sweeping && self.may_take(SLOTS_PER_INPUT_MAX, most) {
+            self.go_on();
+            return Turn::Worked;
+        }
         for _ in 0..REPORTS_PER_TURN_MAX {
             let Ok(inbound) = self.ends.reports.peek().copied() else { break };
             let messages = self.messages_max(&inbound.message);
@@ -191,15 +200,14 @@ impl HotLoop {
             self.ends.reports.pop().expect("it was at the head");
             self.take(&inbound, true);
             worked = true;
-        }
-        let messages = MESSAGES_PER_INPUT_MAX + self.kept.messages;
-        if self.sweeping() && self.may_take(SLOTS_PER_INPUT_MAX, messages) {
-            self.go_on();
-            worked = true;
+            // One that had no room before goes on waiting: only what the venue says makes some.
+            if self.sweeping() && !sweeping {
+                return Turn::Worked;
+            }
         }
         for _ in 0..INPUTS_PER_TURN_MAX {
             let slots = SLOTS_PER_INPUT_MAX + REPORT_RESERVE_SLOTS;
-            if self.done || !self.may_take(slots, messages) {
+            if self.done || self.sweeping() || !self.may_take(slots, most) {
                 break;
             }
             let Ok(inbound) = self.ends.inputs.pop() else { break };

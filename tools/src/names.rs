@@ -87,6 +87,11 @@ impl Names {
                 self.halt = Some(words.unwrap_or_else(|| reason.name().to_owned()));
             }
             Body::Event(Event::Resumed {}) => self.halt = None,
+            // Words that explained something else are not those of the next halt.
+            Body::Input(Input::Resume {} | Input::SetLimit { .. }, _)
+            | Body::Event(Event::Refused { code: Code::AlreadyHalted, .. }) => {
+                self.operator = None;
+            }
             Body::Input(..) | Body::Event(_) | Body::Opening(_) => {}
         }
     }

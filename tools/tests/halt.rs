@@ -5,15 +5,18 @@
 #[path = "common/place.rs"]
 mod place;
 
-use place::{CONFIG, Place, bars, good, inputs, json, records, refused, replay, trade_engine};
+use place::{CONFIG, Place, bars, good, inputs, records, refused, replay, trade_engine};
+use serde_json::{Value, json};
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
+use trade_engine::code::Code;
 use trade_engine::event::{Body, Event, Record};
 use trade_engine::input::{Input, Subject};
+use trade_engine::order::ClOrdId;
 
 /// What an operator said, the commands and what came of them, in the order of a log that may be
 /// under way.
@@ -93,7 +96,7 @@ fn end(mut run: Run, log: &Path) -> Output {
     let child = run.0.take().expect("it has not been ended");
     signal(&child, "INT");
     let output = child.wait_with_output().unwrap();
-    json(&output);
+    place::json(&output);
     let verified = good(&replay(&["verify"], log));
     assert!(verified.ends_with("\ngood\n"), "{verified}");
     output
@@ -156,7 +159,7 @@ fn a_halt_stands_until_it_is_resumed_whatever_starts_meanwhile() {
         command.args(["--json", "--halt-file", name]).output().unwrap()
     };
     let second = run("second");
-    let document = json(&second);
+    let document = place::json(&second);
     assert_eq!(document["trades"].as_array().unwrap().len(), 0);
     assert!(document["rejects"]["HALTED"].as_u64() > Some(100), "{}", document["rejects"]);
     let log = place.path("second");
@@ -171,7 +174,7 @@ fn a_halt_stands_until_it_is_resumed_whatever_starts_meanwhile() {
 
     good(&switch("resume", &file, "checked by two"));
     let third = run("third");
-    assert!(json(&third)["trades"].as_array().unwrap().len() > 100);
+    assert!(place::json(&third)["trades"].as_array().unwrap().len() > 100);
     assert_eq!(story(&place.path("third")), [""; 0]);
     assert!(stderr(&third).contains("resumed before this start: checked by two"));
     assert!(!place.path("HALT.resumed").exists() && !file.exists());
@@ -188,7 +191,7 @@ fn a_halted_lockstep_run_ends_in_order_on_interrupt() {
     command.arg("--json").arg("--halt-file").arg(&file);
     let mut run = Run::start(&mut command);
     until(&mut run, "part of it is in the log", || inputs(&log) >= 200);
-    let document = json(&end(run, &log));
+    let document = place::json(&end(run, &log));
     assert_eq!(document["trades"].as_array().unwrap().len(), 0);
     assert_eq!(story(&log), ["from the start", "halt", "halted"]);
 }
@@ -208,7 +211,7 @@ fn a_rule_latches_the_file_of_the_configuration() {
     assert!(!place.path("log").exists(), "a log was begun");
     fs::create_dir(place.path("switches")).unwrap();
     let output = run();
-    json(&output);
+    place::json(&output);
     assert_eq!(story(&place.path("log")), ["halted"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "halted by the engine: MAX_DRAWDOWN\n");
     assert!(stderr(&output).contains("trade-engine resume"), "{}", stderr(&output));
@@ -222,7 +225,7 @@ fn whatever_is_in_the_files_place_halts() {
     fs::create_dir(&file).unwrap();
     let run = |log: &str| {
         let mut command = place.command("data", log);
-        json(&command.args(["--json", "--halt-file", name]).output().unwrap())
+        place::json(&command.args(["--json", "--halt-file", name]).output().unwrap())
     };
     assert_eq!(run("directory")["trades"].as_array().unwrap().len(), 0);
     // What cannot be moved away is not.
@@ -275,6 +278,90 @@ fn a_socket_commands_a_run() {
     end(run, &log);
     assert!(!socket.exists());
     assert!(refused(&control(&socket, &["status"])).contains("control"));
+}
+
+/// The reasons for which orders were turned down, of a log that may be under way, and their orders.
+fn denials(log: &Path) -> Vec<(ClOrdId, Code)> {
+    let bodies = records(log).into_iter().map(|slots| Record::decode(&slots).unwrap().body);
+    let denied = bodies.filter_map(|body| match body {
+        Body::Event(Event::Denied { order, reason }) => Some((order, reason)),
+        Body::Opening(_) | Body::Input(..) | Body::Event(_) => None,
+    });
+    denied.collect()
+}
+
+/// A limit holds from the next order on, is told wherever a log is, and is given back.
+#[test]
+fn a_socket_changes_limits() {
+    let place = Place::new();
+    let (log, socket) = (place.path("log"), place.path("control"));
+    // More swings than are played in the time that anything here may take.
+    fs::write(place.path("long.csv"), bars(30_000, 12, None)).unwrap();
+    fs::create_dir(place.path("long")).unwrap();
+    fs::rename(place.path("long.csv"), place.path("long/AAA.csv")).unwrap();
+    let mut command = place.command("long", "log");
+    command.args(["--json", "--pace", "realtime", "x100", "--control"]).arg(&socket);
+    let mut run = Run::start(&mut command);
+    until(&mut run, "part of it is in the log", || inputs(&log) >= 20);
+    let refuse = |command: &[&str], expected: &str| {
+        let said = refused(&control(&socket, command));
+        assert!(said.contains(expected), "{said}");
+    };
+    refuse(&["limit"], "expected limit KEY VALUE, limit symbol NAME KEY VALUE");
+    refuse(&["limit", "symbol", "BBB", "max_order_qty", "1"], "no symbol \"BBB\"; expected AAA");
+    refuse(&["limit", "strategy", "luck", "max_repeats", "1"], "expected momentum");
+    refuse(&["limit", "max_order_qty", "-1"], "below zero");
+    assert_eq!(denials(&log), [], "a limit was changed");
+
+    let give = |command: &[&str]| {
+        let said = good(&control(&socket, command));
+        let expected = format!("ok: {}: given to the engine; trading; ", command.join(" "));
+        assert!(said.starts_with(&expected), "{said}");
+    };
+    give(&["limit", "symbol", "AAA", "max_order_qty", "1"]);
+    until(&mut run, "an order was too large", || !denials(&log).is_empty());
+    let (order, code) = denials(&log)[0];
+    assert_eq!(code, Code::MaxOrderQty);
+    give(&["limit", "symbol", "AAA", "max_order_qty", "none"]);
+    give(&["limit", "symbol", "AAA", "max_order_notional", "0.5"]);
+    let is_notional = |(_, code): &(ClOrdId, Code)| *code == Code::MaxOrderNotional;
+    until(&mut run, "an order was too dear", || denials(&log).iter().any(is_notional));
+    give(&["limit", "max_positions", "7"]);
+    give(&["limit", "strategy", "momentum", "max_repeats", "900"]);
+    end(run, &log);
+
+    let events = good(&replay(&["events", "--inputs"], &log));
+    let told = |from: &str| {
+        let mut lines = events.lines().skip_while(|line| !line.contains(from));
+        let mut next = || lines.next().unwrap_or_default().to_owned();
+        [next(), next(), next()]
+    };
+    let [words, input, event] = told("limit symbol AAA max_order_qty 1");
+    assert!(words.contains(">text") && words.contains("subject=operator"), "{words}");
+    for line in [&input, &event] {
+        let fields = "scope=instrument symbol=AAA key=max_order_qty value=1";
+        assert!(line.ends_with(fields), "{line}");
+    }
+    assert!(input.contains(">set_limit ") && event.contains(" limit_set "), "{input}\n{event}");
+    let state: Value = serde_json::from_str(&good(&replay(&["state", "--json"], &log))).unwrap();
+    let changes = state["limits_changed"].as_array().unwrap();
+    let rows: Vec<[&Value; 4]> = changes
+        .iter()
+        .map(|row| [&row["scope"], &row["name"], &row["key"], &row["limit"]])
+        .collect();
+    let expected = [
+        [json!("account"), Value::Null, json!("max_positions"), json!("7")],
+        [json!("instrument"), json!("AAA"), json!("max_order_qty"), Value::Null],
+        [json!("instrument"), json!("AAA"), json!("max_order_notional"), json!("0.5")],
+        [json!("strategy"), json!("momentum"), json!("max_repeats"), json!("900")],
+    ];
+    assert_eq!(rows, expected.each_ref().map(|row| row.each_ref()));
+    let number = trade_engine_tools::names::number(order);
+    let story = good(&replay(&["explain", "--order", &number], &log));
+    let rule = story.lines().find(|line| line.contains("MAX_ORDER_QTY") && line.contains("BROKEN"));
+    let rule = rule.unwrap_or_else(|| panic!("{story}"));
+    assert!(rule.split_whitespace().any(|word| word == "1"), "{rule}");
+    assert!(!story.contains("is another than the rules give now"), "{story}");
 }
 
 #[test]

@@ -919,6 +919,40 @@ fn explain_tells_what_the_controls_remember() {
     assert_eq!(rule(&rule_lines(&told), "ORDER_RATE")[1..4], ["BROKEN", "2", "1"]);
 }
 
+/// Words explain the command that they came with, and no other.
+#[test]
+fn words_of_another_command_are_not_those_of_a_halt() {
+    let set = |value| Input::SetLimit {
+        scope: Scope::Account,
+        instrument: InstrumentId::UNKNOWN,
+        strategy: 0,
+        key: LimitKey::MaxPositions,
+        value: Some(money(value)),
+    };
+    let halt = Input::Halt { cancel_working: true };
+    let mut script = Script::new(settings());
+    let mut give = |words: &str, input: Input| {
+        script.text(Subject::Operator, ClOrdId::NONE, words);
+        script.take(input);
+        // A kill whose words found no room.
+        script.take(halt);
+        let state = script.live.last().unwrap().1.clone();
+        script.take(Input::Resume {});
+        state["account"]["halt_reason"].clone()
+    };
+    assert_eq!(give("limit max_positions 1", set("1")), "OPERATOR");
+    assert_eq!(give("go on", Input::Resume {}), "OPERATOR");
+    assert_eq!(give("lunch", halt), "lunch");
+    script.take(halt);
+    // The second halt is refused, its words with it.
+    script.text(Subject::Operator, ClOrdId::NONE, "dinner");
+    script.take(halt);
+    script.take(Input::Resume {});
+    script.take(halt);
+    assert_eq!(script.live.last().unwrap().1["account"]["halt_reason"], "OPERATOR");
+    script.stop();
+}
+
 #[test]
 fn sizing_is_told_with_its_arithmetic() {
     let mut settings = settings();

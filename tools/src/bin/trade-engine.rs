@@ -36,7 +36,7 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Why, for the log.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: String,
     },
     /// Ends the halt of a halt file: moves it to FILE.resumed, with the reason in it.
@@ -45,17 +45,18 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
         /// Why, for the log.
-        #[arg(long, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
         reason: String,
     },
     /// Sends a command to a run's control socket: `halt REASON`, `halt! REASON` (asks to cancel
-    /// what works, too), `resume REASON`, `status`.
+    /// what works, too), `resume REASON`, `status`, `limit KEY VALUE`, `limit symbol NAME KEY VALUE`,
+    /// `limit strategy NAME KEY VALUE` (a decimal or `none`; takes effect with the next order).
     Control {
         /// The socket.
         #[arg(value_name = "PATH")]
         path: PathBuf,
         /// The command and its words.
-        #[arg(value_name = "COMMAND", required = true, num_args = 1..)]
+        #[arg(value_name = "COMMAND", required = true, num_args = 1.., allow_hyphen_values = true)]
         command: Vec<String>,
     },
 }
@@ -83,6 +84,7 @@ fn main() -> ExitCode {
         }
         Some(Command::Halt { file, reason }) => HaltFile::new(&file)
             .set(&reason)
+            .map(drop)
             .map_err(|error| format!("{}: {error}", file.display())),
         Some(Command::Resume { file, reason }) => HaltFile::new(&file).release(&reason),
         Some(Command::Control { path, command }) => socket::send(&path, &command.join(" "))

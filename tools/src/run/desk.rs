@@ -1,6 +1,7 @@
 //! Whoever commands a run, by whichever way: signal, file or socket. Remembers the words of the
 //! last halt, so that the halt file says them.
 
+use super::limit::Owners;
 use std::sync::{Mutex, PoisonError};
 use trade_engine::code::Code;
 use trade_engine::runtime::{Control, ControlError, Shared};
@@ -9,13 +10,14 @@ use trade_engine::runtime::{Control, ControlError, Shared};
 #[derive(Debug)]
 pub struct Desk {
     control: Control,
+    owners: Owners,
     words: Mutex<Option<String>>,
 }
 
 impl Desk {
-    /// A desk for a run.
-    pub fn new(control: Control) -> Self {
-        Self { control, words: Mutex::new(None) }
+    /// A desk for a run that has these limits; `words`: of the halt that it starts with.
+    pub(super) const fn new(control: Control, owners: Owners, words: Option<String>) -> Self {
+        Self { control, owners, words: Mutex::new(words) }
     }
 
     /// What the engine says of itself.
@@ -47,6 +49,17 @@ impl Desk {
         self.control.resume(words)
     }
 
+    /// Changes a limit, by what stands behind the word `limit`: the log has the whole command as
+    /// its reason.
+    ///
+    /// # Errors
+    /// A line for a person; nothing was commanded then.
+    pub fn limit(&self, words: &str) -> Result<(), String> {
+        let input = self.owners.read(words)?;
+        let given = self.control.give(&format!("limit {words}"), input);
+        given.map_err(|error| error.to_string())
+    }
+
     fn note(&self, words: &str) {
         let words = Some(words.to_owned());
         *self.words.lock().unwrap_or_else(PoisonError::into_inner) = words;
@@ -64,12 +77,15 @@ impl Desk {
         }
     }
 
-    /// The state in a few words.
+    /// The state in a few words: whether trading is halted, by what, and how far the log is.
     pub fn status(&self) -> String {
         let shared = self.shared();
         let written = shared.written();
         let state = match (shared.kill_waits(), shared.halt()) {
             (true, _) => "killed: no new order leaves; the engine has not taken it yet".to_owned(),
+            (false, Some(halt)) if halt.code == Code::Operator => {
+                format!("halted ({}) since record {}: {}", halt.code, halt.seq, self.why())
+            }
             (false, Some(halt)) => format!("halted ({}) since record {}", halt.code, halt.seq),
             (false, None) => "trading".to_owned(),
         };

@@ -6,7 +6,7 @@
 
 use crate::text::clean;
 use std::ffi::OsString;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -28,6 +28,14 @@ pub struct Stamp {
     inode: u64,
     size: u64,
     changed: (i64, i64),
+}
+
+impl Stamp {
+    /// Moving a file changes nothing in it.
+    fn of(file: &Metadata) -> Self {
+        let changed = (file.mtime(), file.mtime_nsec());
+        Self { device: file.dev(), inode: file.ino(), size: file.size(), changed }
+    }
 }
 
 impl HaltFile {
@@ -77,22 +85,21 @@ impl HaltFile {
 
     /// Which file it is; `None` if that cannot be said.
     pub fn stamp(&self) -> Option<Stamp> {
-        let of = fs::symlink_metadata(&self.path).ok()?;
-        let changed = (of.mtime(), of.mtime_nsec());
-        Some(Stamp { device: of.dev(), inode: of.ino(), size: of.size(), changed })
+        fs::symlink_metadata(&self.path).ok().map(|of| Stamp::of(&of))
     }
 
-    /// Writes it, whole or not at all, and so that it survives the machine.
+    /// Writes it, whole or not at all, and so that it survives the machine. Gives back which file it
+    /// wrote: the one in its place may be another's by then, who has halted once more.
     ///
     /// # Errors
     /// Those of the system.
-    pub fn set(&self, words: &str) -> io::Result<()> {
+    pub fn set(&self, words: &str) -> io::Result<Stamp> {
         // An older release must not end this halt.
         self.forget_release()?;
         self.write(&self.path, &format!("{}\n", clean(words)))
     }
 
-    fn write(&self, path: &Path, text: &str) -> io::Result<()> {
+    fn write(&self, path: &Path, text: &str) -> io::Result<Stamp> {
         let mut name = OsString::from(".");
         name.push(self.path.file_name().ok_or(io::ErrorKind::InvalidInput)?);
         name.push(format!(".{}", std::process::id()));
@@ -104,7 +111,8 @@ impl HaltFile {
             let _ = fs::remove_file(&draft);
         }
         moved?;
-        File::open(self.dir())?.sync_all()
+        File::open(self.dir())?.sync_all()?;
+        Ok(Stamp::of(&file.metadata()?))
     }
 
     /// The named command that ends the halt: the file gives way to one that says who ended it.
@@ -266,10 +274,11 @@ mod tests {
     fn another_file_is_another_halt() {
         let (_dir, file) = place();
         assert_eq!(file.stamp(), None);
-        file.set("one").unwrap();
-        let first = file.stamp();
-        assert!(first.is_some() && file.stamp() == first);
-        file.set("two").unwrap();
-        assert_ne!(file.stamp(), first);
+        let first = file.set("one").unwrap();
+        assert_eq!(file.stamp(), Some(first));
+        // Its writer knows the first by what it wrote, not by what stands there when it looks.
+        let second = file.set("two").unwrap();
+        assert_ne!(second, first);
+        assert_eq!(file.stamp(), Some(second));
     }
 }

@@ -32,8 +32,10 @@ pub struct Latch {
 impl Latch {
     /// Before the engine starts: the latch, and the words of the halt that stands, if one does.
     pub fn new(file: HaltFile, say: &mut dyn FnMut(&str)) -> (Self, Option<String>) {
+        // Before its words are read: one that takes its place meanwhile is found by its stamp.
+        let stamp = file.stamp();
         let words = file.look();
-        let phase = if words.is_some() { Phase::Halted(file.stamp()) } else { Phase::Open };
+        let phase = if words.is_some() { Phase::Halted(stamp) } else { Phase::Open };
         if let Some(reason) = file.released() {
             say(&format!("resumed before this start: {reason}"));
         }
@@ -74,23 +76,25 @@ impl Latch {
 
     /// The file has appeared.
     fn obey(&self, desk: &Desk, say: &mut dyn FnMut(&str)) -> Phase {
+        // In this order: whoever halts once more from here on is found by the stamp.
+        let stamp = self.file.stamp();
         let words = self.file.look().unwrap_or_default();
         desk.kill(&words);
         say(&format!("halted by {}: {words}", self.file.path().display()));
         // One from before this halt would end it.
         let _ = self.file.forget_release();
-        Phase::Halted(self.file.stamp())
+        Phase::Halted(stamp)
     }
 
     /// The engine has halted: a restart must find that.
     fn write(&mut self, desk: &Desk, say: &mut dyn FnMut(&str)) -> Phase {
         let (words, path) = (desk.why(), self.file.path().display().to_string());
         match self.file.set(&words) {
-            Ok(()) => {
+            Ok(stamp) => {
                 self.complained = false;
                 let how = format!("trade-engine resume {path} --reason TEXT");
                 say(&format!("halted: {words}; {path} keeps it so until `{how}`"));
-                Phase::Halted(self.file.stamp())
+                Phase::Halted(Some(stamp))
             }
             Err(error) => {
                 self.complain(

@@ -4,12 +4,14 @@
 mod desk;
 pub mod halt_file;
 mod latch;
+mod limit;
 mod report;
 pub mod socket;
 
 use self::desk::Desk;
 use self::halt_file::HaltFile;
 use self::latch::Latch;
+use self::limit::Owners;
 use self::socket::ControlSocket;
 use crate::feed::{Feed, FeedError, FeedSettings, FeedSource};
 use crate::summary::Summary;
@@ -337,8 +339,10 @@ fn play(stage: Stage<'_>, switches: Switches) -> Result<Played, RunError> {
     };
     let latch = switches.halt_file.clone().map(|file| Latch::new(file, &mut say));
     let (mut latch, halted) = latch.map_or((None, None), |(latch, halted)| (Some(latch), halted));
+    let owners = Owners::of(&settings);
+    let words = halted.clone();
     let running = start(Parts { settings, runtime, journal, broker, gateway, opened, halted })?;
-    let desk = Arc::new(Desk::new(running.control()));
+    let desk = Arc::new(Desk::new(running.control(), owners, words));
     if let Some(socket) = &switches.socket {
         socket.serve(&desk)?;
     }

@@ -144,8 +144,15 @@ fn answer(line: &Line, desk: &Desk) -> String {
         "resume" if words.is_empty() => return "error: resume needs a reason".to_owned(),
         "resume" if !shared.is_closed() => return "error: not halted".to_owned(),
         "resume" => desk.resume(reason),
+        "limit" => {
+            return match desk.limit(words) {
+                // What the engine makes of it (it may be what it was), its log says.
+                Ok(()) => format!("ok: limit {words}: given to the engine; {}", desk.status()),
+                Err(what) => format!("error: {what}"),
+            };
+        }
         _ => {
-            let expected = "expected halt, halt!, resume or status";
+            let expected = "expected halt, halt!, resume, limit or status";
             return format!("error: unknown command {command:?}; {expected}");
         }
     };
