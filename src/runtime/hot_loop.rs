@@ -174,8 +174,8 @@ impl HotLoop {
         self.engine
     }
 
-    /// One turn: commands first of all; then the next turn of a sweep; then execution reports, since
-    /// a signal must see the position that they made.
+    /// One turn: commands first of all; then the next turn of a sweep; then execution reports,
+    /// since a signal must see the position that they made.
     ///
     /// Nothing is taken between the turns of a sweep, as long as there is room for them: what it
     /// meets would otherwise hang on how fast the other threads are, and two runs would differ.
