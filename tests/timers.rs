@@ -30,6 +30,20 @@ impl Feed for Times {
     }
 }
 
+/// Two marks at once.
+struct Pair(bool);
+
+impl Feed for Pair {
+    fn next_tick(&mut self) -> Option<Tick> {
+        let mark = |price| {
+            let (instrument, price) = (InstrumentId(0), Price(price));
+            Input::Mark { instrument, price, bid: None, ask: None }
+        };
+        let first = !std::mem::replace(&mut self.0, true);
+        first.then(|| Tick { ts: Ts(1), inputs: vec![mark(1), mark(2)], ..Tick::default() })
+    }
+}
+
 struct Calm;
 
 impl Strategy for Calm {
@@ -50,8 +64,12 @@ struct Stage {
 
 impl Stage {
     fn new(times: &[i64], pace: Pace, timer_interval_ms: Option<u64>) -> Self {
+        Self::of(Box::new(Times(times.to_vec())), pace, timer_interval_ms)
+    }
+
+    fn of(feed: Box<dyn Feed + Send>, pace: Pace, timer_interval_ms: Option<u64>) -> Self {
         let plan = GatewayPlan {
-            feed: Box::new(Times(times.to_vec())),
+            feed,
             strategy: Box::new(Calm),
             strategy_number: 0,
             pace,
@@ -141,4 +159,35 @@ fn nothing_else_sends_timers() {
         while stage.turn() != Turn::Done {}
         assert_eq!(stage.timers(), 0, "{pace:?} {interval:?}");
     }
+}
+
+/// In lockstep the second of two inputs of one moment waits for what the first one causes.
+#[test]
+fn in_lockstep_every_input_settles_before_the_next() {
+    let mut stage = Stage::of(Box::new(Pair(false)), Pace::Lockstep, None);
+    // Without an answer to the first barrier.
+    let mut sent = Vec::new();
+    let mut answer = |stage: &mut Stage, barriers: bool| {
+        for _ in 0..100_000 {
+            stage.gateway.do_work();
+            while let Ok(Inbound { message, .. }) = stage.inputs.pop() {
+                match message {
+                    ToEngine::Probe => stage.feedback.push(Feedback::Probe).expect("room"),
+                    ToEngine::Barrier(at) if barriers => {
+                        stage.feedback.push(Feedback::Barrier(at)).expect("room");
+                    }
+                    ToEngine::Barrier(_) => sent.push(0),
+                    ToEngine::Input(Input::Mark { price, .. }) => sent.push(price.0),
+                    ToEngine::Input(_) | ToEngine::Stop => {}
+                }
+            }
+        }
+        sent.clone()
+    };
+    assert_eq!(answer(&mut stage, false), [1, 0]);
+    stage.feedback.push(Feedback::Barrier(1)).expect("room");
+    assert_eq!(answer(&mut stage, false), [1, 0, 2, 0]);
+    stage.feedback.push(Feedback::Barrier(2)).expect("room");
+    assert_eq!(answer(&mut stage, true), [1, 0, 2, 0]);
+    while stage.turn() != Turn::Done {}
 }

@@ -81,7 +81,7 @@ enum Phase {
     Probing { left: u32, begun: u64, sent: u64 },
     /// Pushing the tick's inputs.
     Inputs,
-    /// The market is settling.
+    /// An input of the market is settling.
     MarketBarrier,
     /// Asking the strategy about the tick's bars and marks.
     Asking,
@@ -109,6 +109,8 @@ pub struct GatewayLoop {
     tick: Tick,
     /// What is still to be pushed, oldest first; empty before a phase ends.
     outgoing: VecDeque<(Ts, ToEngine)>,
+    /// How many of the tick's inputs have gone, in lockstep.
+    played: usize,
     /// What the strategy has not seen of the tick.
     asked: usize,
     barrier_sent: u64,
@@ -145,6 +147,7 @@ impl GatewayLoop {
             phase: Phase::Probing { left: PROBES, begun, sent: 0 },
             tick: Tick::default(),
             outgoing: VecDeque::new(),
+            played: 0,
             asked: 0,
             barrier_sent: 0,
             barrier_seen: 0,
@@ -230,7 +233,7 @@ impl GatewayLoop {
             }
             Phase::Probing { .. } => None,
             Phase::Inputs => self.push_inputs(),
-            Phase::MarketBarrier => self.settled().then_some(Phase::Asking),
+            Phase::MarketBarrier => self.settled().then_some(Phase::Inputs),
             Phase::Asking => self.ask(),
             Phase::SignalBarrier => self.settled().then_some(Phase::Asking),
             Phase::LastBarrier => self.settled().then_some(Phase::Stopping),
@@ -250,7 +253,7 @@ impl GatewayLoop {
             return Some(Phase::LastBarrier);
         };
         self.tick = tick;
-        self.asked = 0;
+        (self.played, self.asked) = (0, 0);
         Some(Phase::Inputs)
     }
 
@@ -262,12 +265,18 @@ impl GatewayLoop {
             return if self.shared.is_stopping() { self.next_tick() } else { self.pass_time(now) };
         }
         let ts = self.tick.ts;
-        self.outgoing.extend(self.tick.inputs.iter().map(|input| (ts, ToEngine::Input(*input))));
-        if self.plan.pace == Pace::Lockstep {
-            self.barrier();
-            return Some(Phase::MarketBarrier);
+        if self.plan.pace != Pace::Lockstep {
+            let inputs = self.tick.inputs.iter().map(|input| (ts, ToEngine::Input(*input)));
+            self.outgoing.extend(inputs);
+            return Some(Phase::Asking);
         }
-        Some(Phase::Asking)
+        // One by one: what the venue says to one would else come before or after the next, as the
+        // threads happen to run.
+        let Some(input) = self.tick.inputs.get(self.played) else { return Some(Phase::Asking) };
+        self.outgoing.push_back((ts, ToEngine::Input(*input)));
+        self.played += 1;
+        self.barrier();
+        Some(Phase::MarketBarrier)
     }
 
     /// In real time a tick waits for its moment.
