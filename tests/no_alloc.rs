@@ -184,11 +184,14 @@ impl World {
                 let message = ToEngine::Input(Input::Status { order, kind, request });
                 return self.reports.push(Inbound { ts: Ts(at), sent: 1, message }).expect("room");
             }
-            Message::Replace { .. }
-            | Message::Mark { .. }
-            | Message::Bar { .. }
-            | Message::DayRoll
-            | Message::Time => return,
+            Message::Replace { order, request, qty, price, stop_price, .. } => {
+                let (order, request, qty) = (*order, *request, Some(*qty));
+                let (price, stop_price) = (*price, *stop_price);
+                let replaced = Input::Replaced { order, request, qty, price, stop_price };
+                let message = ToEngine::Input(replaced);
+                return self.reports.push(Inbound { ts: Ts(at), sent: 1, message }).expect("room");
+            }
+            Message::Mark { .. } | Message::Bar { .. } | Message::DayRoll | Message::Time => return,
         };
         let (order, request, kind) = (new.order, ClOrdId::NONE, StatusKind::Accepted);
         let mut reports = vec_of([Input::Status { order, kind, request }]);
