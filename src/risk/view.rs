@@ -10,7 +10,7 @@ use crate::instrument::{Instrument, InstrumentId};
 use crate::order::{Contribution, OrdType};
 use crate::position::{Account, Balance, Position, Rates};
 use crate::settings::{Limits, RiskSettings, Scope};
-use crate::units::{Money, Price, Qty, Side, Ts};
+use crate::units::{Price, Qty, Side, Ts};
 
 /// The last known prices of an instrument.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -83,11 +83,6 @@ impl InstrumentBook {
             protect_px: None,
             halted: None,
         }
-    }
-
-    /// P&L of what is held, at the mark; `None` without a mark.
-    pub fn unrealized(&self) -> Option<Money> {
-        self.position.unrealized(self.market.price?, self.lot_value)
     }
 
     /// What the position comes to, in the contract's currency; nothing unrealized without a mark.
