@@ -13,6 +13,7 @@ mod fix_matrices;
 mod halts;
 mod hostile_inputs;
 mod ladder;
+mod order;
 mod order_table;
 mod permutations;
 mod pnl_oracle;

@@ -590,7 +590,7 @@ fn sound(engine: &TradeEngine<Liar>) {
     for (index, _) in (0..).zip(state.settings().currencies()) {
         let books = || state.books().iter().filter(|book| book.currency == index);
         let realized = |book: &InstrumentBook| book.position.net_realized().expect("in range").0;
-        let unrealized = |book: &InstrumentBook| book.unrealized().unwrap_or(Money::ZERO).0;
+        let unrealized = |book: &InstrumentBook| book.balance().expect("in range").unrealized.0;
         let pnl: i128 = books().map(|book| realized(book) + unrealized(book)).sum();
         let balance = account.balance(index).expect("it is in the table");
         assert_eq!(balance.pnl().0, pnl);

@@ -379,6 +379,28 @@ fn a_strategy_is_measured_by_what_is_its_own() {
     world.refuses_only(mine(buy(1)), Code::MaxPositionPct);
 }
 
+/// One strategy sells what it holds, and the account, short by another's orders, is shorter for it:
+/// to the account's limits it adds, to the strategy's own it is an exit.
+#[test]
+fn an_exit_of_a_strategy_meets_none_of_its_limits() {
+    let mine = |candidate: Candidate| Candidate { strategy: 1, ..candidate };
+    let mut world = quoted();
+    world.hold(ES, -5);
+    world.hold_as(1, ES, 5);
+    world.hold_as(2, ES, -10);
+    let limits = world.limits_of_strategy();
+    limits.max_open_orders = Some(Count(0));
+    limits.max_gross_exposure = Some(Money::ZERO);
+    limits.max_net_exposure = Some(Money::ZERO);
+    limits.max_position_pct = Some(ratio("0"));
+    world.passes(mine(sell(5)));
+    assert!(is_skipped(&world, mine(sell(5)), Rule::MaxOpenOrders));
+    world.refuses(mine(sell(6)), Code::MaxOpenOrders);
+    world.settings.limits.max_open_orders = Some(Count(0));
+    let verdict = world.refuses_only(mine(sell(5)), Code::MaxOpenOrders);
+    assert_eq!(verdict.broken[0].scope, Scope::Account);
+}
+
 // Replaces.
 
 /// Every limit on exposure and on losses is broken, and the market is closed.

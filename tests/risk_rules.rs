@@ -9,13 +9,16 @@ use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE, RATE_MAX};
 use trade_engine::order::{Contribution, OrdType, Tif};
 use trade_engine::risk::throttle::Sender;
 use trade_engine::risk::{
-    Candidate, Correlations, InstrumentBook, RULES, Rule, Terms, Wish, size, validate,
+    Candidate, Correlations, InstrumentBook, Outcome, RULES, Rule, Terms, Wish, size, validate,
 };
 use trade_engine::settings::{
-    CorrelationAction, Count, ExposureBasis, LimitKey, Limits, RiskSettings, Sizing,
+    CorrelationAction, Count, ExposureBasis, LimitKey, Limits, RiskSettings, Scope, Sizing,
 };
 use trade_engine::units::{Money, Price, Qty, Ratio, Side, Ts};
-use world::{ES, NQ, OTHER, World, buy, limit, market, money, numbers, price, ratio, sell, units};
+use world::{
+    ES, NQ, OTHER, World, buy, limit, market, money, numbers, outcome, price, ratio, sell, shown,
+    units,
+};
 
 #[test]
 fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
@@ -326,6 +329,18 @@ fn a_figure_out_of_range_is_refused_last() {
     world.refuses(buy(i64::MAX), Code::Halted);
 }
 
+/// A rule that answers yes or no shows no figures.
+#[test]
+fn a_rule_without_a_number_breaks_with_none() {
+    let mut world = World::new();
+    assert_eq!(outcome(&world, buy(1), Rule::Halted), Outcome::Passed);
+    world.halted = Some(Code::Operator);
+    let nothing = ("0".to_owned(), "0".to_owned());
+    assert_eq!(numbers(&world.refuses_only(buy(1), Code::Halted)), nothing);
+    let (scope, number, limit) = shown(&world, buy(1), Rule::Halted);
+    assert_eq!((scope, (number, limit)), (Scope::Account, nothing));
+}
+
 /// ES and NQ move together, or apart.
 fn moving(together: bool, action: CorrelationAction) -> World {
     let mut world = World::with(|risk| {
@@ -362,6 +377,27 @@ fn correlation_is_signed_by_direction() {
         // An exit passes.
         world.hold(ES, -like.side.sign());
         world.passes(like);
+    }
+}
+
+/// Up and down by a tenth in ES, twice up and twice down in NQ: the products cancel out.
+#[test]
+fn what_moves_neither_with_nor_against_it_is_not_alike() {
+    let mut world = moving(true, CorrelationAction::Refuse);
+    world.settings.limits.max_correlation = Some(Ratio(0));
+    world.correlations = Correlations::new(3, 5);
+    let closes = [(10_000, 10_000), (11_000, 11_000), (9_900, 12_100), (10_890, 10_890)];
+    for (at, (es, nq)) in (0..).zip(closes.into_iter().chain([(9_801, 9_801)])) {
+        world.correlations.on_bar(ES, Ts(at), Price(es * PRICE_SCALE));
+        world.correlations.on_bar(NQ, Ts(at), Price(nq * PRICE_SCALE));
+    }
+    assert_eq!(world.correlations.get(ES, NQ), Some(Ratio(0)));
+    for held in [1, -1] {
+        world.hold(NQ, held);
+        for order in [buy(1), sell(1)] {
+            world.passes(order);
+            assert_eq!(outcome(&world, order, Rule::MaxCorrelation), Outcome::Passed);
+        }
     }
 }
 

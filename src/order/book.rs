@@ -219,3 +219,198 @@ impl Key for ClOrdId {
         self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{OrdType, Request, RequestKind, Requests, Sent, Tif};
+    use super::*;
+    use crate::instrument::InstrumentId;
+    use crate::units::{Qty, Side, Ts};
+
+    fn id(number: u64) -> ClOrdId {
+        ClOrdId::new(0, number)
+    }
+
+    fn order(number: u64) -> Order {
+        Order {
+            id: id(number),
+            instrument: InstrumentId(0),
+            strategy: 0,
+            side: Side::Buy,
+            ord_type: OrdType::Market,
+            tif: Tif::Gtc,
+            state: OrderState::Accepted,
+            reason: None,
+            flags: Flags::default(),
+            order_qty: Qty(1),
+            cum_qty: Qty(0),
+            cum_value: 0,
+            price: None,
+            stop_price: None,
+            protect_px: None,
+            expire_at: None,
+            decision_px: None,
+            arrival_px: None,
+            created: Ts(0),
+            handed_over: Ts(0),
+            executions_before: 0,
+            requests: Requests::default(),
+        }
+    }
+
+    /// Room for `max`, with orders 1 to `count` in it.
+    fn holding(max: usize, count: u64) -> OrderBook {
+        let mut book = OrderBook::new(max);
+        assert!((1..=count).all(|number| book.insert(order(number))));
+        book
+    }
+
+    fn end(book: &mut OrderBook, number: u64) {
+        book.get_mut(id(number)).expect("it is held").state = OrderState::Filled;
+        book.finish(id(number));
+    }
+
+    fn hash(book: &OrderBook) -> u64 {
+        let mut digest = Digest::default();
+        book.digest(&mut digest);
+        digest.finish()
+    }
+
+    #[test]
+    fn nothing_goes_in_twice_nor_without_an_id_nor_past_the_end() {
+        let mut book = OrderBook::new(3);
+        assert!(book.is_empty() && !book.is_full());
+        assert!(!book.insert(Order { id: ClOrdId::NONE, ..order(1) }));
+        assert_eq!((book.len(), book.used()), (0, 0));
+        assert!(book.insert(order(1)) && book.insert(order(2)));
+        let twice = Order { order_qty: Qty(9), ..order(1) };
+        assert!(!book.insert(twice));
+        assert_eq!((book.len(), book.used()), (2, 2));
+        assert!(!book.is_empty() && !book.is_full());
+        assert_eq!(book.get(id(1)), Some(&order(1)));
+        assert!(book.insert(order(3)) && book.is_full());
+        assert!(!book.insert(order(4)));
+        assert_eq!((book.len(), book.get(id(4))), (3, None));
+        assert!(book.iter().map(|order| order.id.counter()).eq(1..=3));
+        assert_eq!(book.at(2), Some(&order(3)));
+        assert_eq!(book.at(3), None);
+        assert_eq!((book.slot(id(3)), book.slot(id(4))), (Some(2), None));
+    }
+
+    #[test]
+    fn a_key_from_before_finds_nothing() {
+        let mut book = holding(2, 2);
+        let key = book.key(id(1)).expect("it is held");
+        assert_eq!(book.by_key(key), Some(&order(1)));
+        assert_eq!(book.remove(id(1)), Some(order(1)));
+        assert_eq!(book.remove(id(1)), None);
+        assert_eq!((book.by_key(key), book.key(id(1))), (None, None));
+        assert_eq!((book.len(), book.used()), (1, 2));
+        // The slot is another order's now.
+        assert!(book.insert(order(3)));
+        assert_eq!((book.slot(id(3)), book.by_key(key)), (Some(0), None));
+        assert_eq!(book.by_key(book.key(id(3)).expect("it is held")), Some(&order(3)));
+        let nowhere = SlotKey { index: 2, generation: 0 };
+        assert_eq!(book.by_key(nowhere), None);
+    }
+
+    #[test]
+    fn the_one_that_ended_longest_ago_makes_room() {
+        let mut book = holding(4, 4);
+        assert_eq!(book.oldest_finished(), None);
+        for number in [3, 1, 3, 2] {
+            end(&mut book, number);
+        }
+        assert_eq!(book.oldest_finished(), Some(id(3)));
+        book.get_mut(id(3)).expect("it is held").flags = Flags::LINKED;
+        assert_eq!(book.oldest_finished(), Some(id(1)), "a contingent order rests on it");
+        let sent = Sent { qty: Qty(1), price: None, stop_price: None };
+        let request = Request {
+            id: id(9),
+            kind: RequestKind::Cancel,
+            qty: None,
+            price: None,
+            stop_price: None,
+            sent,
+            since: Ts(0),
+            overdue: false,
+        };
+        assert!(book.get_mut(id(1)).expect("it is held").requests.open(request));
+        assert_eq!(book.oldest_finished(), Some(id(2)), "an answer is outstanding");
+        book.get_mut(id(3)).expect("it is held").flags = Flags::default();
+        assert_eq!(book.oldest_finished(), Some(id(3)));
+    }
+
+    #[test]
+    fn only_what_has_ended_and_is_not_retired_may_be() {
+        for state in OrderState::ALL {
+            let ended = state.is_final() && state != OrderState::Closed;
+            assert_eq!(OrderBook::can_retire(&Order { state, ..order(1) }), ended, "{state}");
+            // What nobody ordered has no life to end.
+            let unknown = Order { state, flags: Flags::UNKNOWN, ..order(1) };
+            assert_eq!(OrderBook::can_retire(&unknown), state != OrderState::Closed, "{state}");
+        }
+    }
+
+    #[test]
+    fn an_order_that_is_opened_again_queues_anew() {
+        let mut book = holding(2, 2);
+        end(&mut book, 1);
+        end(&mut book, 2);
+        // Its trade is busted.
+        book.get_mut(id(1)).expect("it is held").state = OrderState::Accepted;
+        assert_eq!(book.oldest_finished(), Some(id(2)));
+        assert!(book.remove(id(2)).is_some());
+        book.trim_finished();
+        assert!(book.finished.is_empty());
+        end(&mut book, 1);
+        assert_eq!(book.oldest_finished(), Some(id(1)), "it has ended again");
+        book.trim_finished();
+        assert_eq!(book.oldest_finished(), Some(id(1)), "what leads somewhere stays");
+    }
+
+    #[test]
+    fn the_queue_drops_what_is_stale_before_it_would_grow() {
+        let mut book = holding(4, 1);
+        end(&mut book, 1);
+        let room = book.finished.capacity();
+        for number in 2..100 {
+            assert!(book.insert(order(number)));
+            end(&mut book, number);
+            assert_eq!(book.oldest_finished(), Some(id(1)));
+            assert!(book.remove(id(number)).is_some());
+        }
+        assert_eq!(book.finished.capacity(), room);
+        assert!(book.remove(id(1)).is_some());
+        assert_eq!(book.oldest_finished(), None);
+    }
+
+    #[test]
+    fn the_hash_covers_places_and_both_queues() {
+        let ended = |numbers: [u64; 2]| {
+            let mut book = holding(3, 3);
+            numbers.into_iter().for_each(|number| end(&mut book, number));
+            book
+        };
+        assert_eq!(hash(&ended([1, 2])), hash(&ended([1, 2])));
+        assert_ne!(hash(&ended([1, 2])), hash(&ended([2, 1])), "who is retired first");
+        let freed = |numbers: [u64; 2]| {
+            let mut book = holding(3, 3);
+            numbers.into_iter().for_each(|number| assert!(book.remove(id(number)).is_some()));
+            book
+        };
+        assert_ne!(hash(&freed([1, 2])), hash(&freed([2, 1])), "which slot is next");
+        assert_ne!(hash(&freed([1, 2])), hash(&freed([1, 3])), "who is left");
+        assert_ne!(hash(&holding(3, 0)), hash(&freed([1, 2])));
+        let mut changed = holding(3, 3);
+        changed.get_mut(id(2)).expect("it is held").cum_qty = Qty(1);
+        assert_ne!(hash(&changed), hash(&holding(3, 3)));
+        // What never leads anywhere again is no part of it.
+        let mut trimmed = ended([1, 2]);
+        assert!(trimmed.remove(id(1)).is_some());
+        let before = hash(&trimmed);
+        trimmed.trim_finished();
+        assert_eq!(trimmed.finished.len(), 1);
+        assert_eq!(hash(&trimmed), before);
+    }
+}

@@ -144,11 +144,6 @@ impl Contingents {
         }
     }
 
-    /// Entries held.
-    pub const fn len(&self) -> usize {
-        self.len
-    }
-
     /// Whether no entry is held.
     pub const fn is_empty(&self) -> bool {
         self.len == 0
@@ -357,7 +352,7 @@ mod tests {
         assert_eq!(table.place(id(5)), Some(1));
         let removed = (0..3).map(|at| table.remove(at).order.counter()).sum::<u64>();
         assert_eq!(removed, 1 + 5 + 3);
-        assert_eq!((table.used(), table.len()), (0, 0));
+        assert!(table.used() == 0 && table.is_empty());
         assert!(!table.watch(InstrumentId(0)) && !table.is_due());
     }
 

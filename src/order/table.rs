@@ -78,7 +78,8 @@ impl<K: Key> Table<K> {
             place = (place + 1) & self.mask;
             let (next, _) = self.entries[place];
             if next == K::NONE {
-                break;
+                self.entries[hole] = (K::NONE, 0);
+                return Some(index);
             }
             // An entry may fill the hole only if its home does not lie between hole and place.
             let from_home = place.wrapping_sub(self.home(next)) & self.mask;
@@ -88,7 +89,5 @@ impl<K: Key> Table<K> {
                 hole = place;
             }
         }
-        self.entries[hole] = (K::NONE, 0);
-        Some(index)
     }
 }

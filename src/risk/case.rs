@@ -140,15 +140,16 @@ impl<'a> Case<'a> {
             if index == own {
                 return Some(self.own_stake(scope));
             }
-            let (held, exposure) = match self.holding(scope, index) {
-                Ok((0, exposure)) if exposure.orders() == 0 => return None,
-                Ok(holding) => holding,
-                Err(code) => return Some(Err(code)),
-            };
-            let working = [*exposure.side(Side::Buy), *exposure.side(Side::Sell)];
-            // A closed market's old mark must not stop trading elsewhere.
-            let book = &self.view.books[index];
-            Some(Ok(Stake { book, held, working, market: Ok(&book.market) }))
+            let holding = self.holding(scope, index);
+            if holding.is_ok_and(|(held, exposure)| held == 0 && exposure.orders() == 0) {
+                return None;
+            }
+            Some(holding.map(|(held, exposure)| {
+                let working = [*exposure.side(Side::Buy), *exposure.side(Side::Sell)];
+                // A closed market's old mark must not stop trading elsewhere.
+                let book = &self.view.books[index];
+                Stake { book, held, working, market: Ok(&book.market) }
+            }))
         })
     }
 
