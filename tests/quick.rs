@@ -1,7 +1,7 @@
 //! The tests of orders, positions and risk as one program: what coverage and mutation testing run.
 //!
 //! `cargo test` runs each of these files by itself and leaves this one out. One program is linked
-//! once for each mutant where 24 would be. `ARCHITECTURE.md` has the commands.
+//! once for each mutant where 22 would be. The README has the commands.
 
 mod account_oracle;
 mod busts;
