@@ -119,6 +119,9 @@ fn profits_in_three_currencies_meet_in_the_accounts() {
     assert_eq!(equity(&desk), "101237.5");
     let account = desk.state().account();
     assert_eq!(account.unrealized(), money("1250"));
+    // In the contract's own currency; nothing where nothing was quoted.
+    assert_eq!(desk.state().book(DAX).expect("it is there").unrealized(), Some(money("1000")));
+    assert_eq!(desk.state().book(BUND).expect("it is there").unrealized(), None);
     assert_eq!(account.commission(), money("12.5"));
     assert_eq!(account.net_realized(), money("-12.5"));
     assert_eq!((account.realized(), account.pnl()), (Money::ZERO, money("1237.5")));
