@@ -3,7 +3,7 @@
 //! Nothing grows after it is built. A slot's generation grows when it is freed, so that a key kept
 //! from before finds nothing instead of somebody else's order.
 
-use super::table::{Key, Table};
+use super::table::{Key, Table, mix};
 use super::{ClOrdId, Flags, Order, OrderState};
 use crate::digest::Digest;
 use std::collections::VecDeque;
@@ -216,7 +216,7 @@ impl Key for ClOrdId {
     const NONE: Self = Self::NONE;
 
     fn spread(self) -> u64 {
-        self.0.wrapping_mul(0x9E37_79B9_7F4A_7C15)
+        mix(0, self.0)
     }
 }
 
@@ -412,5 +412,20 @@ mod tests {
         trimmed.trim_finished();
         assert_eq!(trimmed.finished.len(), 1);
         assert_eq!(hash(&trimmed), before);
+    }
+
+    /// The keys of retired orders stay in the queue until it is full; it never grows.
+    #[test]
+    fn the_queue_of_ended_orders_stays_inside_its_memory() {
+        let mut book = holding(4, 4);
+        let capacity = book.finished.capacity();
+        (1..=4).for_each(|number| end(&mut book, number));
+        for number in 5..100 {
+            assert!(book.remove(id(number - 4)).is_some());
+            assert!(book.insert(order(number)));
+            end(&mut book, number);
+        }
+        assert_eq!(book.finished.capacity(), capacity);
+        assert_eq!(book.oldest_finished(), Some(id(96)));
     }
 }

@@ -273,7 +273,7 @@ impl Contingents {
         while let Some(at) = next {
             self.taken.set(at);
             self.due.clear(at);
-            next = self.due.next(at + 1);
+            next = self.due.next(at);
         }
     }
 
@@ -373,5 +373,69 @@ mod tests {
         assert_eq!(all, 4);
         table.give_back(4);
         assert!(!table.is_due());
+    }
+
+    #[test]
+    fn only_a_named_sibling_is_wanted() {
+        let mut table = Contingents::new(2, 1);
+        let leg = Links { sibling: id(7), ..links(1) };
+        assert!(table.insert(leg, InstrumentId(0), Contingent::default()));
+        assert!(table.insert(links(2), InstrumentId(0), Contingent::default()));
+        let wanted = |id| table.want_sibling(id);
+        assert_eq!([id(7), id(1), ClOrdId::NONE].map(wanted), [true, false, false]);
+    }
+
+    /// The hash of two tables is the same only if they are: each field counts, for itself.
+    #[test]
+    fn the_hash_covers_every_field() {
+        let hash = |table: &Contingents| {
+            let mut digest = Digest::default();
+            table.digest(&mut digest);
+            digest.finish()
+        };
+        let of = |links, contingent| {
+            let mut table = Contingents::new(2, 1);
+            assert!(table.insert(links, InstrumentId(0), contingent));
+            table.take(0);
+            table.give_back(2);
+            table
+        };
+        let plain = Contingent::default();
+        let mut hashes = vec![
+            hash(&of(links(1), plain)),
+            hash(&of(links(2), plain)),
+            hash(&of(Links { parent: id(7), ..links(1) }, plain)),
+            hash(&of(Links { sibling: id(7), ..links(1) }, plain)),
+        ];
+        let changed = [
+            Contingent { trail: Some(Price(0)), ..plain },
+            Contingent { wanted: Qty(1), ..plain },
+            Contingent { since: Some(Ts(0)), ..plain },
+            Contingent { touched: true, ..plain },
+            Contingent { expires: true, ..plain },
+            Contingent { touched: true, expires: true, ..plain },
+            Contingent { tried: Some(Qty(0)), ..plain },
+            Contingent { tries: 1, ..plain },
+            Contingent { tries: 2, ..plain },
+            Contingent { tries: 3, touched: true, ..plain },
+            Contingent { tried_at: Ts(1), ..plain },
+        ];
+        hashes.extend(changed.map(|contingent| hash(&of(links(1), contingent))));
+        let mut due = of(links(1), plain);
+        due.mark(0, false);
+        hashes.push(hash(&due));
+        due.take(0);
+        hashes.push(hash(&due));
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+        // An empty table has nothing to say, whatever it held.
+        let mut empty = of(links(1), plain);
+        empty.mark(0, false);
+        empty.remove(0);
+        let mut nothing = Digest::default();
+        nothing.word(0);
+        assert_eq!(hash(&empty), nothing.finish());
     }
 }

@@ -96,18 +96,8 @@ impl<K: Key> Table<K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::order::ClOrdId;
     use std::collections::BTreeMap;
-
-    #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-    struct Counter(u64);
-
-    impl Key for Counter {
-        const NONE: Self = Self(0);
-
-        fn spread(self) -> u64 {
-            mix(0, self.0)
-        }
-    }
 
     /// Keys that crowd: four of each home, the last of all at the end of the table.
     #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,28 +138,28 @@ mod tests {
     #[should_panic(expected = "assertion failed")]
     fn a_key_is_taken_in_once() {
         let mut table = Table::new(2);
-        table.insert(Counter(7), 0);
-        table.insert(Counter(7), 1);
+        table.insert(ClOrdId(7), 0);
+        table.insert(ClOrdId(7), 1);
     }
 
     #[test]
     #[should_panic(expected = "assertion failed")]
     fn none_is_not_taken_in() {
-        Table::new(2).insert(Counter::NONE, 0);
+        Table::new(2).insert(ClOrdId::NONE, 0);
     }
 
-    /// Counters and keys that differ in their high bits alone lie as apart as chance would have it:
+    /// Ids that follow each other and keys that differ in their high bits alone lie as apart as chance would have it:
     /// at half full a key is 1.5 probes away on average, by Knuth, volume 3, 6.4.
     #[test]
     fn neighbours_part() {
         for shift in [0, 16, 32, 48] {
             let mut table = Table::new(1 << 15);
             for index in 1..=1 << 15 {
-                table.insert(Counter(u64::from(index) << shift), index);
+                table.insert(ClOrdId(u64::from(index) << shift), index);
             }
             let probes: usize = (1..=1 << 15)
                 .map(|index| {
-                    let key = Counter(index << shift);
+                    let key = ClOrdId(index << shift);
                     let place = table.find(key).expect("it was taken in");
                     (place.wrapping_sub(table.home(key)) & table.mask) + 1
                 })
