@@ -199,4 +199,38 @@ mod tests {
             assert!(deep < 50, "{deep}");
         }
     }
+
+    /// The published vectors: the hash of nothing under the seeds 0, 1 and all ones.
+    #[test]
+    fn the_rank_is_the_finalizer_of_murmur_hash_3() {
+        assert_eq!([0, 1, u32::MAX].map(rank), [0, 0x514E_28B7, 0x81F1_6F39]);
+    }
+
+    fn is_heap(ladder: &Ladder, slot: u32) -> bool {
+        let Node { left, right, .. } = ladder.nodes[slot as usize];
+        [left, right]
+            .into_iter()
+            .filter(|child| *child != NIL)
+            .all(|child| rank(child) < rank(slot) && is_heap(ladder, child))
+    }
+
+    /// What goes in and out leaves the heap a heap, which only one tree over the same prices is.
+    #[test]
+    fn the_shape_follows_from_what_is_in_it() {
+        const SLOTS: u32 = 64;
+        let es = (InstrumentId(0), Side::Buy);
+        let mut ladder = Ladder::new(1, SLOTS as usize);
+        let mut prices = [None; SLOTS as usize];
+        let mut step = 1_u64;
+        for _ in 0..4_000 {
+            step = step.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
+            let slot = u32::try_from(step >> 33).expect("31 bits") % SLOTS;
+            let to = (step >> 20 & 3 != 0).then_some(Price((step >> 22 & 15).cast_signed()));
+            let from = std::mem::replace(&mut prices[slot as usize], to);
+            ladder.reprice(es, slot, from, to);
+            let top = ladder.roots[root(es.0, es.1)];
+            assert!(top == NIL || is_heap(&ladder, top));
+            assert_eq!(ladder.best(es.0, es.1), prices.into_iter().flatten().max());
+        }
+    }
 }

@@ -66,3 +66,26 @@ impl Sweeps {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_tells_every_walk_and_its_place() {
+        let hash = |kind: Option<(SweepKind, u32)>| {
+            let mut sweeps = Sweeps::default();
+            if let Some((kind, place)) = kind {
+                sweeps.set(kind, Some(place));
+            }
+            let mut digest = Digest::default();
+            sweeps.digest(&mut digest);
+            digest.finish()
+        };
+        let walks = SweepKind::ALL.into_iter().flat_map(|kind| [(kind, 0), (kind, 1)]);
+        let mut hashes: Vec<u64> = walks.map(Some).chain([None]).map(hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 2 * SweepKind::ALL.len() + 1);
+    }
+}
