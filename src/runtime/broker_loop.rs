@@ -278,6 +278,6 @@ impl Agent for BrokerLoop {
     }
 
     fn finish(self: Box<Self>) -> Findings {
-        Findings { latencies: self.latencies, journal: None }
+        Findings { latencies: self.latencies, ..Findings::default() }
     }
 }
