@@ -1,7 +1,9 @@
 //! Duty cycles, single-stepped on one thread: no timing, every full ring on purpose.
 
+use std::fs::File;
+use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use trade_engine::broker::{Broker, Message, Reports};
 use trade_engine::codec::{Slot, records};
 use trade_engine::config::{Release, SyncPolicy};
@@ -9,9 +11,9 @@ use trade_engine::engine::Engine;
 use trade_engine::event::Record;
 use trade_engine::input::{ExecKey, Input};
 use trade_engine::instrument::{Instrument, InstrumentId};
-use trade_engine::journal::{Journal, JournalOptions, layout};
+use trade_engine::journal::{Disk, Journal, JournalOptions, layout};
 use trade_engine::limits::EVENT_RING_SLOTS_MIN;
-use trade_engine::order::ClOrdId;
+use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::runtime::{
     Agent, BrokerEnds, BrokerLoop, Clock, Control, Feedback, HotEnds, HotLoop, Inbound,
     JournalLoop, Shared, ToBroker, ToEngine, Turn,
@@ -200,6 +202,79 @@ fn the_broker_ends_behind_an_engine_that_is_gone() {
         assert!(turns < 10_000, "stuck: {} messages left", taken.load(Ordering::Relaxed));
     }
     assert_eq!(taken.load(Ordering::Relaxed), 10);
+}
+
+/// A disk whose syncs fail from some moment on.
+#[derive(Debug, Default)]
+struct FailingDisk {
+    fails: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Disk for FailingDisk {
+    fn sync_data(&self, _: &Path, _: &File) -> std::io::Result<()> {
+        if self.fails.load(Ordering::Relaxed) {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(std::io::Error::other("the disk is gone"));
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self, path: &Path, file: &File) -> std::io::Result<()> {
+        self.sync_data(path, file)
+    }
+}
+
+/// An order waits at the gate when a sync fails: it stays there, whatever the release policy, and
+/// nobody tries again. Where none fails it leaves.
+#[test]
+fn after_a_failed_sync_no_order_leaves_and_nobody_tries_again() {
+    for release in [Release::Immediate, Release::Written, Release::Synced] {
+        for fails in [false, true] {
+            let mut stage = Stage::new(0, release);
+            stage.push(1, order());
+            stage.hot_loop.do_work();
+            let Stage { mut hot_loop, mut broker_loop, shared, records, taken, .. } = stage;
+            let parent = tempfile::tempdir().expect("a directory");
+            let disk = Arc::new(FailingDisk::default());
+            let options = JournalOptions { segment_size: 8_192, ..JournalOptions::default() };
+            let dir = parent.path().join("log");
+            let journal = Journal::create_on(Arc::clone(&disk) as _, &dir, options);
+            let (journal, clock) = (journal.expect("a new log"), Clock::new());
+            let sync = SyncPolicy::EveryBatch;
+            let mut journal_loop = JournalLoop::new(journal, records, shared.clone(), clock, sync);
+            disk.fails.store(fails, Ordering::Relaxed);
+            let turn = journal_loop.do_work();
+            assert_eq!((turn == Turn::Done, shared.journal_failed()), (fails, fails));
+            for _ in 0..3 {
+                broker_loop.do_work();
+            }
+            assert_eq!(taken.load(Ordering::Relaxed), u64::from(!fails), "{release:?}");
+            if fails {
+                assert_eq!(hot_loop.do_work(), Turn::Done);
+                let outcome = Box::new(journal_loop).finish().journal.expect("it has ended");
+                assert!(outcome.is_err());
+                assert_eq!(disk.refused.load(Ordering::Relaxed), 1, "never retried");
+            }
+        }
+    }
+}
+
+fn order() -> ToEngine {
+    ToEngine::Input(Input::Order {
+        id: ClOrdId::new(3, 1),
+        instrument: ES,
+        side: Side::Buy,
+        ord_type: OrdType::Limit,
+        tif: Tif::Day,
+        strategy: 0,
+        flags: Flags::default(),
+        qty: Qty(1),
+        price: Some(Price::ONE),
+        stop_price: None,
+        expire_at: None,
+        defect: None,
+    })
 }
 
 /// The next segment cannot be made, and there is room left in this one: the run is asked to end, what

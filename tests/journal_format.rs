@@ -11,7 +11,7 @@ use trade_engine::journal::layout::{self, FLAG_END, KIND_MARK, Slot};
 use trade_engine::journal::verdict::{MarkSource, Place, Rest, VERDICTS, Verdict, verdict};
 use trade_engine::journal::{
     Fault, Journal, JournalError, JournalOptions, LogReader, ReadError, SegmentHeader, Tail,
-    is_log, recover,
+    check_seals, is_log, recover,
 };
 
 fn fresh() -> (tempfile::TempDir, std::path::PathBuf) {
@@ -20,13 +20,17 @@ fn fresh() -> (tempfile::TempDir, std::path::PathBuf) {
     (parent, dir)
 }
 
-/// Every 64 bytes that are not zero, as file, offset and hexadecimal.
+/// Every 64 bytes that are not zero, as file, offset and hexadecimal; a seal as the text it is.
 fn dump(dir: &Path) -> String {
     let mut text = String::new();
     for (path, bytes) in image_of(dir) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        if layout::seal_id_of(name).is_some() {
+            write!(text, "{name} {}", String::from_utf8(bytes).unwrap()).unwrap();
+            continue;
+        }
         for (index, slot) in bytes.chunks(64).enumerate() {
             if slot.iter().any(|byte| *byte != 0) {
-                let name = path.file_name().unwrap().to_str().unwrap();
                 write!(text, "{name} {:>5} ", index * 64).unwrap();
                 slot.iter().for_each(|byte| write!(text, "{byte:02x}").unwrap());
                 text.push('\n');
@@ -72,7 +76,12 @@ fn golden_log_reads() {
     for line in golden.lines() {
         let mut words = line.split_whitespace();
         let name = words.next().unwrap();
-        let offset: usize = words.next().unwrap().parse().unwrap();
+        let word = words.next().unwrap();
+        if layout::seal_id_of(name).is_some() {
+            files.insert(name, format!("{word}\n").into_bytes());
+            continue;
+        }
+        let offset: usize = word.parse().unwrap();
         let size = if name == layout::SYNCED_NAME { 1_024 } else { 8_192 };
         let file = files.entry(name).or_insert_with(|| vec![0; size]);
         let hex = words.next().unwrap();
@@ -87,6 +96,8 @@ fn golden_log_reads() {
     assert_eq!(slots, records(1, end.last_seq));
     assert!(end.last_seq >= 73);
     assert_eq!((end.epoch, end.tail), (2, Tail::Clean));
+    let seals = check_seals(&dir, None).unwrap();
+    assert_eq!(seals.sealed, end.position.segment);
 }
 
 #[test]
@@ -278,11 +289,15 @@ fn another_format_version_is_refused() {
 /// The recovery rule, cell by cell: only what no mark covers may be cut, and only if it is there.
 #[test]
 fn verdicts_by_the_rule() {
-    for mark in [MarkSource::SideFile, MarkSource::LogMark, MarkSource::Unknown] {
-        for place in [Place::FirstHeader, Place::BelowMark, Place::AtOrAboveMark] {
+    use MarkSource::{LogMark, Seal, SideFile, Unknown};
+    for mark in [SideFile, LogMark, Seal, Unknown] {
+        let places = [Place::FirstHeader, Place::BelowMark, Place::InSealed, Place::AtOrAboveMark];
+        for place in places {
             for rest in [Rest::Zeros, Rest::Bytes] {
                 let expected = match (place, rest) {
                     (Place::FirstHeader | Place::BelowMark, _) => Verdict::Refuse,
+                    (Place::InSealed, Rest::Zeros) if mark != Unknown => Verdict::End,
+                    (Place::InSealed, _) => Verdict::Refuse,
                     (Place::AtOrAboveMark, Rest::Zeros) => Verdict::End,
                     (Place::AtOrAboveMark, Rest::Bytes) => Verdict::Cut,
                 };
@@ -290,5 +305,5 @@ fn verdicts_by_the_rule() {
             }
         }
     }
-    assert_eq!(VERDICTS.as_flattened().as_flattened().len(), 18);
+    assert_eq!(VERDICTS.as_flattened().as_flattened().len(), 32);
 }

@@ -1,8 +1,9 @@
 //! The directory of a log as its one writer holds it: lock, permissions, files made and synced.
 
+use crate::journal::disk::Disk;
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
-    CUT_SUFFIX, DIR_MODE, FILE_MODE, LOCK_NAME, SPARE_NAME, SYNCED_NAME, segment_id_of,
+    CUT_SUFFIX, DIR_MODE, FILE_MODE, LOCK_NAME, SPARE_NAME, SYNCED_NAME, seal_id_of, segment_id_of,
 };
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
@@ -10,6 +11,7 @@ use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Whether `dir` is a directory that holds at least one log segment.
 pub fn is_log(dir: &Path) -> bool {
@@ -28,10 +30,21 @@ pub(super) fn open_plain(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
+/// The ids of the files in `dir` that `id_of` knows by their names, in order.
+pub(super) fn ids_in(dir: &Path, id_of: fn(&str) -> Option<u64>) -> io::Result<Vec<u64>> {
+    let mut ids = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        ids.extend(entry?.file_name().to_str().and_then(id_of));
+    }
+    ids.sort_unstable();
+    Ok(ids)
+}
+
 /// A locked log directory. The lock lives as long as this value.
 #[derive(Debug)]
 pub(super) struct LogDir {
     path: PathBuf,
+    disk: Arc<dyn Disk>,
     /// The directory itself, to sync its entries.
     handle: File,
     /// Held, never read.
@@ -40,24 +53,23 @@ pub(super) struct LogDir {
 
 impl LogDir {
     /// Makes the directory (and those above it) or takes an empty one, and locks it.
-    pub(super) fn create(path: &Path) -> Result<Self, JournalError> {
-        let failed = |action| move |source| io_error(path, action, source);
-        if let Some(parent) = path.parent() {
-            std::fs::create_dir_all(parent).map_err(failed("create the directory above"))?;
-        }
+    pub(super) fn create(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, JournalError> {
+        make_above(path, &*disk)?;
         match DirBuilder::new().mode(DIR_MODE).create(path) {
             Ok(()) => {}
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
             Err(error) => return Err(io_error(path, "create", error)),
         }
         check_dir(path)?;
+        // A log whose directory has no durable name is lost with the power, synced or not.
+        sync_above(path, &*disk)?;
         // Asked before the lock, so that a stranger's directory does not get a file of ours; and
         // after it, because another writer may have come and gone in between.
         let mut names = names_in(path)?;
         if !names.is_empty() && !names.iter().any(|name| name == LOCK_NAME) {
             return Err(JournalError::NotEmpty { dir: path.to_owned() });
         }
-        let locked = Self::lock(path)?;
+        let locked = Self::lock(path, disk)?;
         names = names_in(path)?;
         if names.iter().any(|name| name != LOCK_NAME) {
             return Err(JournalError::NotEmpty { dir: path.to_owned() });
@@ -66,17 +78,17 @@ impl LogDir {
     }
 
     /// Locks the directory of an existing log and checks that nobody else can write there.
-    pub(super) fn open(path: &Path) -> Result<Self, JournalError> {
+    pub(super) fn open(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, JournalError> {
         check_dir(path)?;
         for name in names_in(path)? {
             if name.to_str().is_some_and(is_ours) {
                 check_file(&path.join(name))?;
             }
         }
-        Self::lock(path)
+        Self::lock(path, disk)
     }
 
-    fn lock(path: &Path) -> Result<Self, JournalError> {
+    fn lock(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, JournalError> {
         let lock_path = path.join(LOCK_NAME);
         let lock = private_options()
             .create(true)
@@ -92,7 +104,11 @@ impl LogDir {
         }
         check_file(&lock_path)?;
         let handle = File::open(path).map_err(|source| io_error(path, "open", source))?;
-        Ok(Self { path: path.to_owned(), handle, lock })
+        Ok(Self { path: path.to_owned(), disk, handle, lock })
+    }
+
+    pub(super) fn disk(&self) -> &Arc<dyn Disk> {
+        &self.disk
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -140,7 +156,18 @@ impl LogDir {
 
     /// Puts names made, changed or removed on the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.handle.sync_all()
+        self.disk.sync_all(&self.path, &self.handle)
+    }
+
+    /// Puts the bytes of a file of the log on the disk.
+    pub(super) fn sync_data(&self, name: &str, file: &File) -> io::Result<()> {
+        self.disk.sync_data(&self.file_path(name), file)
+    }
+
+    /// The same with all that the file system keeps of it: for a file that is new or has changed
+    /// its size.
+    pub(super) fn sync_all(&self, name: &str, file: &File) -> io::Result<()> {
+        self.disk.sync_all(&self.file_path(name), file)
     }
 }
 
@@ -204,7 +231,37 @@ fn is_no_space(error: &io::Error) -> bool {
     )
 }
 
-fn private_options() -> OpenOptions {
+/// Makes the directories above `path`, each with a durable name.
+fn make_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
+    let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else {
+        return Ok(());
+    };
+    if above.is_dir() {
+        return Ok(());
+    }
+    make_above(above, disk)?;
+    match std::fs::create_dir(above) {
+        Ok(()) => {}
+        // Another writer of the same log, who is as far.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists && above.is_dir() => {}
+        Err(source) => return Err(io_error(path, "create the directory above", source)),
+    }
+    sync_above(above, disk)
+}
+
+/// Puts the name of `path` on the disk.
+pub(super) fn sync_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
+    let above = path.parent().filter(|above| !above.as_os_str().is_empty());
+    let above = above.unwrap_or(Path::new("."));
+    match File::open(above) {
+        Ok(handle) => disk.sync_all(above, &handle).map_err(|e| io_error(above, "sync", e)),
+        // Whoever may not read it has not made the name either.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        Err(source) => Err(io_error(above, "open", source)),
+    }
+}
+
+pub(super) fn private_options() -> OpenOptions {
     let mut options = OpenOptions::new();
     let no_follow = OFlags::NOFOLLOW.bits().cast_signed();
     options.read(true).write(true).mode(FILE_MODE).custom_flags(no_follow);
@@ -215,6 +272,7 @@ fn private_options() -> OpenOptions {
 fn is_ours(name: &str) -> bool {
     [LOCK_NAME, SPARE_NAME, SYNCED_NAME].contains(&name)
         || segment_id_of(name).is_some()
+        || seal_id_of(name).is_some()
         || name.ends_with(CUT_SUFFIX)
 }
 

@@ -4,7 +4,7 @@
 //!
 //! [`LogEnd`]: crate::journal::LogEnd
 
-use crate::journal::layout::{Fault, SEGMENT_SIZE_FLOOR};
+use crate::journal::layout::{Fault, SEGMENT_SIZE_FLOOR, Seal};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -56,6 +56,20 @@ pub enum ReadError {
         /// Last sequence number known to have been on the disk.
         synced_seq: u64,
     },
+    /// A sealed segment, or its seal, was changed, though every checksum may fit.
+    Seal {
+        /// The segment's file.
+        path: PathBuf,
+        /// The digest of what it holds, behind the seal of the segment before.
+        digest: Seal,
+        /// What its seal says.
+        seal: Seal,
+    },
+    /// A seal is gone, and one after it is there.
+    NoSeal {
+        /// The seal's file.
+        path: PathBuf,
+    },
     /// The synced mark and the log disagree: one of them is not of this log.
     MarkMismatch {
         /// The segment's file.
@@ -83,12 +97,22 @@ impl fmt::Display for ReadError {
                 write!(f, "{}: missing, though the log goes on after it", path.display())
             }
             Self::Header { path, fault } => write!(f, "{}: {fault}", path.display()),
-            Self::Damaged { path, offset, seq, fault, synced_seq } => write!(
+            Self::Damaged { path, offset, seq, fault, synced_seq } => {
+                write!(f, "{}: damaged at byte {offset}, record {seq}: {fault} ", path.display())?;
+                if synced_seq >= seq {
+                    write!(f, "(records up to {synced_seq} had been synced)")
+                } else {
+                    write!(f, "(the segment was on the disk, whole, by its seal or the mark)")
+                }
+            }
+            Self::Seal { path, digest, seal } => write!(
                 f,
-                "{}: damaged at byte {offset}, record {seq}: {fault} \
-                 (records up to {synced_seq} had been synced)",
+                "{}: not what was sealed: its digest is {digest}, its seal says {seal}",
                 path.display()
             ),
+            Self::NoSeal { path } => {
+                write!(f, "{}: not there or not whole, though a later seal is", path.display())
+            }
             Self::MarkMismatch { path, offset, found, expected } => write!(
                 f,
                 "{}: the synced mark does not fit the log: at byte {offset} found record {found}, \
@@ -129,6 +153,16 @@ pub enum JournalError {
     },
     /// A new log needs a directory of its own.
     NotEmpty {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// There is something where a salvaged log is to go.
+    Exists {
+        /// The path.
+        path: PathBuf,
+    },
+    /// There is nothing to salvage: the log can be taken up as it is.
+    NotDamaged {
         /// The directory.
         dir: PathBuf,
     },
@@ -182,6 +216,16 @@ impl fmt::Display for JournalError {
             }
             Self::NotEmpty { dir } => {
                 write!(f, "{}: not empty; a new log needs a directory of its own", dir.display())
+            }
+            Self::Exists { path } => {
+                write!(
+                    f,
+                    "{}: there already; a salvaged log gets a name of its own",
+                    path.display()
+                )
+            }
+            Self::NotDamaged { dir } => {
+                write!(f, "{}: not damaged; it can be taken up as it is", dir.display())
             }
             Self::NotADirectory { path } => {
                 write!(f, "{}: not a directory (symbolic links are refused)", path.display())

@@ -7,6 +7,7 @@
 //! DIR/                 mode 0700
 //!   00000001.seg       segments of one size each, allocated whole, files 0600
 //!   00000002.seg
+//!   00000001.seal      what a closed segment was, chained to what those before it were
 //!   synced             the durable mark: two sectors, written in turn
 //!   lock               locked by the one writer
 //!   spare              the next segment, allocated ahead; its name makes it no part of the log
@@ -47,10 +48,18 @@
 //!   0        8            16      24        32       40      48     60      64       512
 //!   | magic  | generation | seq   | segment | offset | epoch | 0    | crc   | zeros  |
 //!   |TRADEMRK|  the sector is generation % 2                  crc follows 0
+//!
+//! seal of segment N, text: 64 digits 0-9a-f of SHA-256 and a line feed, 65 bytes, over
+//!   | the 65 bytes of the seal of N-1 (nothing in front of the first) | the whole file of N |
+//!   cat 00000001.seal 00000002.seg | sha256sum          is what 00000002.seal says
 //! ```
 //!
 //! A record never straddles two segments: a segment is closed when the next record does not fit
 //! whole, its tail stays zero, and the next header's `first_seq` and `prev_crc` take up the chain.
+//!
+//! A segment is closed when the next is begun, when the log is closed, and when a recovery is done
+//! with it: it never changes again. It is sealed once it is on the disk, name and all, and those
+//! before it are sealed: so a seal is a mark, too, for all of the log up to the end of its segment.
 
 pub use crate::codec::{FLAG_CLAMPED, FLAG_CONT, FLAG_END, FLAG_INPUT, Slot};
 use crate::journal::crc;
@@ -80,6 +89,9 @@ pub const SLOT_BYTES: u64 = 64;
 
 /// Name of the side file with the durable mark.
 pub const SYNCED_NAME: &str = "synced";
+/// Bytes of a seal's file.
+pub const SEAL_SIZE: usize = 2 * SEAL_DIGEST_SIZE + 1;
+const SEAL_DIGEST_SIZE: usize = 32;
 /// Name of the lock file.
 pub const LOCK_NAME: &str = "lock";
 /// Name of the segment that is allocated ahead.
@@ -232,6 +244,17 @@ pub fn segment_id_of(name: &str) -> Option<u64> {
     (segment_name(id) == name).then_some(id)
 }
 
+/// Name of the seal of segment `id`.
+pub fn seal_name(id: u64) -> String {
+    format!("{id:08}.seal")
+}
+
+/// The id of the segment that a file of this name seals, if it is one.
+pub fn seal_id_of(name: &str) -> Option<u64> {
+    let id = name.strip_suffix(".seal")?.parse().ok()?;
+    (seal_name(id) == name).then_some(id)
+}
+
 /// How the name of a file with what was cut ends.
 pub const CUT_SUFFIX: &str = ".cut";
 
@@ -247,6 +270,51 @@ pub struct Position {
     pub segment: u64,
     /// Byte offset in its file.
     pub offset: u64,
+}
+
+/// What a segment and all before it were: the root of the log up to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seal(pub [u8; SEAL_DIGEST_SIZE]);
+
+impl Seal {
+    /// The seal's file.
+    pub fn encode(&self) -> [u8; SEAL_SIZE] {
+        let text = format!("{self}\n");
+        text.into_bytes().try_into().expect("two digits a byte and a line feed")
+    }
+
+    /// The seal that a file of these bytes is, or nothing if it is not whole.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(bytes).ok()?;
+        text.strip_suffix('\n')?.parse().ok()
+    }
+}
+
+impl fmt::Display for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl std::str::FromStr for Seal {
+    type Err = String;
+
+    /// From its 64 hexadecimal digits, lower case.
+    fn from_str(text: &str) -> Result<Self, String> {
+        let digit = |at: u8| match at {
+            b'0'..=b'9' => Some(at - b'0'),
+            b'a'..=b'f' => Some(at - b'a' + 10),
+            _ => None,
+        };
+        let digits: Option<Vec<u8>> = text.bytes().map(digit).collect();
+        let digits = digits.filter(|digits| digits.len() == 2 * SEAL_DIGEST_SIZE);
+        let digits = digits.ok_or("expected 64 hexadecimal digits, 0-9 and a-f")?;
+        let mut bytes = [0; SEAL_DIGEST_SIZE];
+        for (byte, two) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            *byte = two[0] << 4 | two[1];
+        }
+        Ok(Self(bytes))
+    }
 }
 
 /// What is wrong with a piece of a log.
@@ -301,6 +369,11 @@ pub enum Fault {
     },
     /// The header's checksum fits, but a figure in it is impossible.
     Header,
+    /// The next segment is not there, and a later one is.
+    Gap {
+        /// Id of the segment that is not there.
+        segment: u64,
+    },
     /// The next segment does not take up the chain where this one ends.
     Link {
         /// Its first sequence number.
@@ -336,6 +409,9 @@ impl fmt::Display for Fault {
                 write!(f, "log format version found {found}, expected {FORMAT_VERSION}")
             }
             Self::Header => write!(f, "the header holds an impossible figure"),
+            Self::Gap { segment } => {
+                write!(f, "segment {segment} is not there, though a later one is")
+            }
             Self::Link { found, expected } => {
                 write!(f, "the next segment starts at record {found}, expected {expected}")
             }

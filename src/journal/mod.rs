@@ -3,20 +3,25 @@
 //!
 //! - [`layout`]: the format on one page;
 //! - `crc`: the checksum chain; `map`: the mapped segment, the only `unsafe`;
-//! - `dir`: lock, permissions, files; `synced`: the durable mark;
+//! - `dir`: lock, permissions, files; `disk`: what makes them durable; `synced`: the durable mark;
+//! - `seal`: digests of closed segments, made beside the writer;
 //! - [`Journal`]: the one writer;
 //! - [`LogReader`]: any number of readers; `decode`: its pure core, [`decode_next`]; `survey`: what
 //!   lies behind the end;
-//! - [`recover`]: after a crash, by the table in [`verdict`].
+//! - [`recover`]: after a crash, by the table in [`verdict`]; [`salvage`]: the good prefix of what
+//!   that refuses.
 
 mod crc;
 mod decode;
 mod dir;
+mod disk;
 mod error;
 pub mod layout;
 mod map;
 mod reader;
 mod recovery;
+mod salvage;
+mod seal;
 mod survey;
 mod synced;
 pub mod verdict;
@@ -24,8 +29,11 @@ mod writer;
 
 pub use decode::{Chain, Decoded, decode_next};
 pub use dir::is_log;
+pub use disk::{Disk, MachineDisk};
 pub use error::{JournalError, ReadError};
-pub use layout::{Fault, Mark, Position, SegmentHeader, Slot};
+pub use layout::{Fault, Mark, Position, Seal, SegmentHeader, Slot};
 pub use reader::{LogEnd, LogReader, Tail};
-pub use recovery::{Cut, Recovery, recover};
+pub use recovery::{Cut, Recovery, recover, recover_on};
+pub use salvage::{Salvaged, salvage};
+pub use seal::{Sealer, Sealing, Seals, check_seals};
 pub use writer::{Journal, JournalOptions};

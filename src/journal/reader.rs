@@ -4,12 +4,13 @@
 #![forbid(unsafe_code)]
 
 use crate::journal::decode::{Chain, Decoded, decode_next};
-use crate::journal::dir::open_plain;
+use crate::journal::dir::{ids_in, open_plain};
 use crate::journal::error::ReadError;
 use crate::journal::layout::{
     self, FLAG_END, Fault, HEADER_SIZE, Mark, Position, SEGMENT_ID_FIRST, SLOT_BYTES,
     SegmentHeader, Slot, segment_id_of, segment_name,
 };
+use crate::journal::seal::last_sealed;
 use crate::journal::survey::{Survey, best};
 use crate::journal::synced::read_mark;
 use crate::journal::verdict::{MarkSource, Place, Rest, Verdict, verdict};
@@ -78,6 +79,8 @@ pub struct LogReader {
     chain: Chain,
     /// The side file's mark, read before the log, so that a running writer is never behind it.
     side_mark: Option<Mark>,
+    /// Id of the last sealed segment, as of then; 0 if there is none.
+    sealed: u64,
     /// The best mark slot seen in the log.
     log_mark: Option<Mark>,
     group_end_seq: u64,
@@ -125,11 +128,12 @@ impl LogReader {
             action: "read",
             source,
         })?;
+        let sealed = if dir.is_dir() { last_sealed(dir)? } else { 0 };
         let path = dir.join(segment_name(SEGMENT_ID_FIRST));
         let Some(file) = open_file(&path)? else {
-            return Err(match highest_segment(dir)? {
-                0 => ReadError::NoLog { dir: dir.to_owned() },
-                _ => ReadError::MissingSegment { path },
+            return Err(match segments_in(dir)?.is_empty() {
+                true => ReadError::NoLog { dir: dir.to_owned() },
+                false => ReadError::MissingSegment { path },
             });
         };
         let segment = match read_header(file, &path, SEGMENT_ID_FIRST)? {
@@ -146,6 +150,7 @@ impl LogReader {
             chain: Chain { last_seq: 0, last_crc: segment.header_crc },
             segment,
             side_mark,
+            sealed,
             log_mark: None,
             group_end_seq: 0,
             record: ArrayVec::new(),
@@ -181,6 +186,11 @@ impl LogReader {
     /// Version of the decisions that wrote the record handed out last.
     pub fn decide_version(&self) -> u32 {
         self.segment.header.decide_version
+    }
+
+    /// Bytes of the segment that the record handed out last lies in.
+    pub fn segment_size(&self) -> u64 {
+        self.segment.header.segment_size
     }
 
     /// Last sequence number of the last complete group read so far.
@@ -234,7 +244,7 @@ impl LogReader {
         }
     }
 
-    fn position(&self) -> Position {
+    pub(super) fn position(&self) -> Position {
         Position { segment: self.segment.header.segment_id, offset: self.offset }
     }
 
@@ -281,9 +291,11 @@ impl LogReader {
         let path = self.dir.join(segment_name(next_id));
         let Some(file) = open_file(&path)? else {
             let mark_segment = self.side_mark.map_or(0, |mark| mark.position.segment);
-            if mark_segment >= next_id || self.goes_on_after(next_id)? {
+            if mark_segment.max(self.sealed) >= next_id {
                 return Err(ReadError::MissingSegment { path });
             }
+            let is_gap = self.goes_on_after(next_id)?;
+            let fault = if is_gap { Fault::Gap { segment: next_id } } else { fault };
             return self.stop_at(self.position(), self.short_or(fault)?);
         };
         // The writer makes a segment only when it is done with the one before. What was not here a
@@ -328,11 +340,12 @@ impl LogReader {
     fn stop_at(&mut self, at: Position, fault: Fault) -> Result<Step, ReadError> {
         self.stop = Some((at, fault));
         let (source, place, mark) = self.place(at, None);
-        // Whatever follows: below the mark both cells say the same.
-        match verdict(source, place, Rest::Bytes) {
-            Verdict::Refuse => Err(self.damaged(at, fault, mark)),
-            Verdict::End | Verdict::Cut => Ok(Step::Stop),
+        // What is refused whatever follows need not be looked at: `end` does that.
+        let either = [Rest::Zeros, Rest::Bytes].map(|rest| verdict(source, place, rest));
+        if either == [Verdict::Refuse; 2] {
+            return Err(self.damaged(at, fault, mark));
         }
+        Ok(Step::Stop)
     }
 
     /// Where a place stands by the best mark there is. `later` is one found behind the place.
@@ -344,10 +357,17 @@ impl LogReader {
             }
             (Some(side), _) => (MarkSource::SideFile, Some(side)),
             (None, Some(log)) => (MarkSource::LogMark, Some(log)),
+            (None, None) if self.sealed > 0 => (MarkSource::Seal, None),
             (None, None) => (MarkSource::Unknown, None),
         };
-        let is_below = mark.is_some_and(|mark| at < mark.position);
-        (source, if is_below { Place::BelowMark } else { Place::AtOrAboveMark }, mark)
+        let place = if mark.is_some_and(|mark| at < mark.position) || at.segment < self.sealed {
+            Place::BelowMark
+        } else if at.segment == self.sealed {
+            Place::InSealed
+        } else {
+            Place::AtOrAboveMark
+        };
+        (source, place, mark)
     }
 
     fn damaged(&self, at: Position, fault: Fault, mark: Option<Mark>) -> ReadError {
@@ -383,7 +403,7 @@ impl LogReader {
     /// Whether a segment is missing in the middle. A running writer makes them in order, so that a
     /// higher one proves nothing until the missing one was looked for again.
     fn goes_on_after(&self, id: u64) -> Result<bool, ReadError> {
-        let is_later = highest_segment(&self.dir)? > id;
+        let is_later = segments_in(&self.dir)?.last().is_some_and(|last| *last > id);
         Ok(is_later && open_file(&self.dir.join(segment_name(id)))?.is_none())
     }
 
@@ -413,15 +433,13 @@ impl LogReader {
     fn survey_from(&self, at: Position) -> Result<Survey, ReadError> {
         let own_id = self.segment.header.segment_id;
         let mut survey = Survey::default();
-        let mut id = at.segment;
-        if id == own_id {
+        if at.segment == own_id {
             survey = self.survey_file(&self.segment.file, own_id, at.offset)?;
-            id += 1;
         }
-        while let Some(file) = open_file(&self.dir.join(segment_name(id)))? {
+        for id in segments_in(&self.dir)?.into_iter().filter(|id| *id > own_id) {
+            let Some(file) = open_file(&self.dir.join(segment_name(id)))? else { continue };
             survey.add(self.survey_file(&file, id, 0)?);
             survey.later_segments = true;
-            id += 1;
         }
         Ok(survey)
     }
@@ -543,13 +561,11 @@ fn read_header(file: File, path: &Path, id: u64) -> Result<Result<OpenSegment, F
     Ok(Ok(OpenSegment { file, header, header_crc }))
 }
 
-/// Highest segment id in `dir`; 0 if there is none.
-fn highest_segment(dir: &Path) -> Result<u64, ReadError> {
-    let failed = |source| ReadError::Io { path: dir.to_owned(), action: "list", source };
-    let mut highest = 0;
-    for entry in std::fs::read_dir(dir).map_err(failed)? {
-        let name = entry.map_err(failed)?.file_name();
-        highest = highest.max(name.to_str().and_then(segment_id_of).unwrap_or(0));
-    }
-    Ok(highest)
+/// The ids of the segments in `dir`, in order.
+pub(super) fn segments_in(dir: &Path) -> Result<Vec<u64>, ReadError> {
+    ids_in(dir, segment_id_of).map_err(|source| ReadError::Io {
+        path: dir.to_owned(),
+        action: "list",
+        source,
+    })
 }

@@ -5,17 +5,20 @@
 //! before it is removed here, and running again gives the same log.
 
 use crate::journal::dir::{LogDir, io_error, release_tail, write_zeros};
+use crate::journal::disk::{Disk, MachineDisk};
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
-    HEADER_SIZE, Mark, Position, SEGMENT_ID_FIRST, SPARE_NAME, cut_name, segment_name,
+    HEADER_SIZE, Mark, Position, SEGMENT_ID_FIRST, SPARE_NAME, Seal, cut_name, segment_name,
 };
-use crate::journal::reader::{LogEnd, LogReader, Tail};
+use crate::journal::reader::{LogEnd, LogReader, Tail, segments_in};
+use crate::journal::seal::{Progress, Sealer, check_last_seal, read_seal};
 use crate::journal::synced::SyncedFile;
 use crate::journal::verdict::MarkSource;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Bytes copied at once.
 const BUFFER_SIZE: usize = 64 << 10;
@@ -53,6 +56,8 @@ pub struct Recovery {
     pub mark_source: MarkSource,
     /// What was cut, if anything.
     pub cut: Option<Cut>,
+    /// The root of the log up to its end: the seal of the last segment.
+    pub root: Seal,
     dir: LogDir,
     synced: SyncedFile,
 }
@@ -63,17 +68,28 @@ impl Recovery {
     }
 }
 
-/// Locks the log in `dir`, cuts a torn tail, and puts all that is left on the disk.
+/// Locks the log in `dir`, cuts a torn tail, puts all that is left on the disk, and seals what has
+/// no seal yet.
 ///
 /// # Errors
 ///
-/// Another writer has the log, others can write to it, it is damaged below the synced mark, or the
-/// system refuses. Damage changes nothing.
+/// Another writer has the log, others can write to it, it is damaged below the synced mark, its
+/// last seal does not fit its segment, or the system refuses. Damage changes nothing.
 pub fn recover(dir: &Path) -> Result<Recovery, JournalError> {
+    recover_on(Arc::new(MachineDisk), dir)
+}
+
+/// [`recover`] on any [`Disk`].
+///
+/// # Errors
+///
+/// As [`recover`].
+pub fn recover_on(disk: Arc<dyn Disk>, dir: &Path) -> Result<Recovery, JournalError> {
     // Asked before the lock, so that what is no log does not get a lock file.
     LogReader::open(dir)?;
-    let dir = LogDir::open(dir)?;
+    let dir = LogDir::open(dir, disk)?;
     let end = LogReader::open(dir.path())?.end()?;
+    let sealed = check_last_seal(dir.path())?;
     // From here on things change.
     remove_spare(&dir)?;
     let cut = match end.tail {
@@ -84,9 +100,12 @@ pub fn recover(dir: &Path) -> Result<Recovery, JournalError> {
         }
     };
     sync_log(&dir, &end)?;
+    // Before the mark: what it covers has its name, too.
+    dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
     let mark = Mark { generation: 0, seq: end.last_seq, position: end.position, epoch: end.epoch };
     let synced = SyncedFile::renew(&dir, mark)?;
     dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
+    let root = seal_rest(&dir, sealed, end.position.segment)?;
     Ok(Recovery {
         last_seq: end.last_seq,
         last_crc: end.last_crc,
@@ -95,9 +114,20 @@ pub fn recover(dir: &Path) -> Result<Recovery, JournalError> {
         epoch: end.epoch,
         mark_source: end.mark_source,
         cut,
+        root,
         dir,
         synced,
     })
+}
+
+/// Seals every segment behind the last that is: none of them changes any more, since a writer
+/// begins a new one. Returns the last one's seal.
+fn seal_rest(dir: &LogDir, sealed: (u64, Option<Seal>), last: u64) -> Result<Seal, JournalError> {
+    let progress = Arc::new(Progress::default());
+    progress.set_closed(last);
+    progress.set_over();
+    Sealer::new(dir.path(), Arc::clone(dir.disk()), progress, sealed.0, sealed.1).finish()?;
+    Ok(read_seal(dir.path(), last)?.expect("it was made or checked"))
 }
 
 fn remove_spare(dir: &LogDir) -> Result<(), JournalError> {
@@ -123,11 +153,8 @@ fn cut(dir: &LogDir, end: &LogEnd) -> Result<Vec<PathBuf>, JournalError> {
         files.push(save_rest(dir, &file, end.position, rest_end)?);
     }
     // The highest first: a crash in between leaves a log that is only shorter.
-    let mut last = segment;
-    while dir.file_path(&segment_name(last + 1)).symlink_metadata().is_ok() {
-        last += 1;
-    }
-    for id in (segment + 1..=last).rev() {
+    let later = segments_in(dir.path())?;
+    for id in later.into_iter().filter(|id| *id > segment).rev() {
         let free = free_cut_name(dir, Position { segment: id, offset: 0 });
         dir.rename(&segment_name(id), &free)?;
         files.push(dir.file_path(&free));
@@ -138,7 +165,7 @@ fn cut(dir: &LogDir, end: &LogEnd) -> Result<Vec<PathBuf>, JournalError> {
     if file.metadata().map_err(failed)?.len() != end.segment_size {
         file.set_len(end.segment_size).map_err(failed)?;
     }
-    file.sync_all().map_err(failed)?;
+    dir.sync_all(&name, &file).map_err(failed)?;
     Ok(files)
 }
 
@@ -157,7 +184,9 @@ fn save_rest(dir: &LogDir, file: &File, at: Position, end: u64) -> Result<PathBu
             .and_then(|()| copy.write_all_at(&buffer[..len], offset - at.offset));
         offset += u64::try_from(len).expect("a buffer is small");
     }
-    outcome.and_then(|()| copy.sync_all()).map_err(|source| io_error(&path, "write", source))?;
+    outcome
+        .and_then(|()| dir.sync_all(&name, &copy))
+        .map_err(|source| io_error(&path, "write", source))?;
     Ok(path)
 }
 
@@ -195,7 +224,8 @@ fn sync_log(dir: &LogDir, end: &LogEnd) -> Result<(), JournalError> {
             assert!(end.position.offset >= HEADER_SIZE);
             release_tail(&file, end.position.offset, end.segment_size);
         }
-        file.sync_all().map_err(|source| io_error(&dir.file_path(&name), "sync", source))?;
+        dir.sync_all(&name, &file)
+            .map_err(|source| io_error(&dir.file_path(&name), "sync", source))?;
     }
     Ok(())
 }

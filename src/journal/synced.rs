@@ -74,7 +74,7 @@ impl SyncedFile {
         let mut synced = Self { file: dir.open_file(SYNCED_NAME)?, mark: newest };
         if (newest.seq, newest.position) != (mark.seq, mark.position) {
             synced
-                .advance(mark.seq, mark.position, mark.epoch)
+                .advance(dir, mark.seq, mark.position, mark.epoch)
                 .map_err(|source| io_error(&path, "sync", source))?;
         }
         Ok(synced)
@@ -86,10 +86,16 @@ impl SyncedFile {
     }
 
     /// Puts a newer mark on the disk. Everything before it must be there already.
-    pub(super) fn advance(&mut self, seq: u64, position: Position, epoch: u64) -> io::Result<()> {
+    pub(super) fn advance(
+        &mut self,
+        dir: &LogDir,
+        seq: u64,
+        position: Position,
+        epoch: u64,
+    ) -> io::Result<()> {
         let mark = Mark { generation: self.mark.generation + 1, seq, position, epoch };
         self.write(mark)?;
-        self.file.sync_data()?;
+        dir.sync_data(SYNCED_NAME, &self.file)?;
         self.mark = mark;
         Ok(())
     }
@@ -99,7 +105,7 @@ impl SyncedFile {
         let both = synced
             .write(mark)
             .and_then(|()| synced.write(synced.mark))
-            .and_then(|()| synced.file.sync_all());
+            .and_then(|()| dir.sync_all(SYNCED_NAME, &synced.file));
         both.map_err(|source| io_error(&dir.file_path(SYNCED_NAME), "write", source))?;
         Ok(synced)
     }

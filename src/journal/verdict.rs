@@ -11,7 +11,9 @@ pub enum MarkSource {
     SideFile,
     /// The side file is gone or damaged; the best mark slot in the log stands in.
     LogMark,
-    /// Neither: nothing is known to have been synced.
+    /// Neither, but a segment's seal: it was on the disk, whole, and so was all before it.
+    Seal,
+    /// None of these: nothing is known to have been synced.
     Unknown,
 }
 
@@ -22,7 +24,10 @@ pub enum Place {
     FirstHeader,
     /// Below the mark: it had been on the disk, whole.
     BelowMark,
-    /// At or above the mark: it may never have reached the disk.
+    /// In the last sealed segment, at or above the mark: the log may end here, but whatever is here
+    /// is what was sealed.
+    InSealed,
+    /// At or above the mark, and sealed by nothing: it may never have reached the disk.
     AtOrAboveMark,
 }
 
@@ -48,16 +53,18 @@ pub enum Verdict {
 
 /// `VERDICTS[mark][place][rest]`.
 #[rustfmt::skip]
-pub const VERDICTS: [[[Verdict; 2]; 3]; 3] = {
+pub const VERDICTS: [[[Verdict; 2]; 4]; 4] = {
     const NO: Verdict = Verdict::Refuse;
     const OK: Verdict = Verdict::End;
     const CT: Verdict = Verdict::Cut;
     [
-        //               FirstHeader   BelowMark     AtOrAboveMark
-        //               zeros bytes   zeros bytes   zeros bytes
-        /* SideFile */ [ [NO,   NO],   [NO,   NO],   [OK,   CT] ],
-        /* LogMark  */ [ [NO,   NO],   [NO,   NO],   [OK,   CT] ],
-        /* Unknown  */ [ [NO,   NO],   [NO,   NO],   [OK,   CT] ], // BelowMark cannot be: refuse
+        //               FirstHeader   BelowMark     InSealed      AtOrAboveMark
+        //               zeros bytes   zeros bytes   zeros bytes   zeros bytes
+        /* SideFile */ [ [NO,   NO],   [NO,   NO],   [OK,   NO],   [OK,   CT] ],
+        /* LogMark  */ [ [NO,   NO],   [NO,   NO],   [OK,   NO],   [OK,   CT] ],
+        /* Seal     */ [ [NO,   NO],   [NO,   NO],   [OK,   NO],   [OK,   CT] ],
+        // Without a mark and a seal there is nothing to be below or in: refuse.
+        /* Unknown  */ [ [NO,   NO],   [NO,   NO],   [NO,   NO],   [OK,   CT] ],
     ]
 };
 
@@ -66,12 +73,14 @@ pub const fn verdict(mark: MarkSource, place: Place, rest: Rest) -> Verdict {
     let mark_index = match mark {
         MarkSource::SideFile => 0,
         MarkSource::LogMark => 1,
-        MarkSource::Unknown => 2,
+        MarkSource::Seal => 2,
+        MarkSource::Unknown => 3,
     };
     let place_index = match place {
         Place::FirstHeader => 0,
         Place::BelowMark => 1,
-        Place::AtOrAboveMark => 2,
+        Place::InSealed => 2,
+        Place::AtOrAboveMark => 3,
     };
     let rest_index = match rest {
         Rest::Zeros => 0,

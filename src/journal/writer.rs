@@ -2,6 +2,7 @@
 //! next segment, syncs. Between two segments an append makes no system call and never allocates.
 
 use crate::journal::dir::{LogDir, allocate, io_error, release_tail};
+use crate::journal::disk::{Disk, MachineDisk};
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
     self, EPOCH_FIRST, HEADER_SIZE, KIND_MARK, Mark, PAGE_SIZE, Position, SECTOR_SIZE,
@@ -9,12 +10,14 @@ use crate::journal::layout::{
 };
 use crate::journal::map::SegmentMap;
 use crate::journal::recovery::Recovery;
+use crate::journal::seal::{Progress, Sealer, Sealing};
 use crate::journal::synced::{MARK_FIRST, SyncedFile};
 use crate::limits::{SEGMENT_SIZE, SLOTS_PER_RECORD_MAX};
 use arrayvec::ArrayVec;
 use std::fs::File;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 /// Pages that [`Journal::maintain`] backs in one call: bounded work, about ten microseconds.
 const PREFAULT_PAGES_PER_CALL: u64 = 16;
@@ -76,11 +79,13 @@ pub struct Journal {
     /// The spare could not be made; the next roll tries again and tells.
     spare_refused: bool,
     /// Closed segments that are not yet synced, oldest first.
-    unsynced: ArrayVec<File, UNSYNCED_MAX>,
+    unsynced: ArrayVec<(u64, File), UNSYNCED_MAX>,
     /// Segments were made since the directory was last synced.
     dir_changed: bool,
     synced: SyncedFile,
-    sync_failed: bool,
+    progress: Arc<Progress>,
+    /// Who seals what is closed; `None` where somebody else does.
+    sealer: Option<Sealer>,
 }
 
 #[derive(Debug)]
@@ -106,8 +111,21 @@ impl Journal {
     /// The directory is not empty, is a link, is open to others or to another writer, or the disk
     /// has no room for a segment.
     pub fn create(dir: &Path, options: JournalOptions) -> Result<Self, JournalError> {
+        Self::create_on(Arc::new(MachineDisk), dir, options)
+    }
+
+    /// [`create`](Self::create) on any [`Disk`].
+    ///
+    /// # Errors
+    ///
+    /// As [`create`](Self::create).
+    pub fn create_on(
+        disk: Arc<dyn Disk>,
+        dir: &Path,
+        options: JournalOptions,
+    ) -> Result<Self, JournalError> {
         check_options(&options)?;
-        let dir = LogDir::create(dir)?;
+        let dir = LogDir::create(dir, disk)?;
         let start = Start { segment_id: SEGMENT_ID_FIRST, epoch: EPOCH_FIRST, seq: 0, crc: 0 };
         // A log that could not begin leaves nothing behind but its lock.
         let begun = begin(&dir, &options, &start)
@@ -115,7 +133,11 @@ impl Journal {
             .inspect_err(|_| dir.abandon(&segment_name(SEGMENT_ID_FIRST)));
         let ((segment, crc), synced) = begun?;
         dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
-        Ok(Self::new(dir, options, Start { crc, ..start }, segment, synced))
+        let progress = Arc::new(Progress::default());
+        let disk = Arc::clone(dir.disk());
+        let sealer = Sealer::new(dir.path(), disk, Arc::clone(&progress), 0, None);
+        let files = Files { segment, synced, progress, sealer };
+        Ok(Self::new(dir, options, &Start { crc, ..start }, files))
     }
 
     /// Takes a recovered log up again, in a new segment and a new epoch.
@@ -131,20 +153,21 @@ impl Journal {
             seq: recovery.last_seq,
             crc: recovery.last_crc,
         };
+        let (last, root) = (recovery.segment_id, Some(recovery.root));
         let (dir, synced) = recovery.into_parts();
         let (segment, crc) = begin(&dir, &options, &start)?;
         dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
-        Ok(Self::new(dir, options, Start { crc, ..start }, segment, synced))
+        let progress = Arc::new(Progress::default());
+        progress.set_closed(last);
+        let disk = Arc::clone(dir.disk());
+        let sealer = Sealer::new(dir.path(), disk, Arc::clone(&progress), last, root);
+        let files = Files { segment, synced, progress, sealer };
+        Ok(Self::new(dir, options, &Start { crc, ..start }, files))
     }
 
-    /// A writer at the head of `segment`, whose header ends in `start.crc`.
-    fn new(
-        dir: LogDir,
-        options: JournalOptions,
-        start: Start,
-        segment: Segment,
-        synced: SyncedFile,
-    ) -> Self {
+    /// A writer at the head of a segment, whose header ends in `start.crc`.
+    fn new(dir: LogDir, options: JournalOptions, start: &Start, files: Files) -> Self {
+        let Files { segment, synced, progress, sealer } = files;
         Self {
             dir,
             options,
@@ -159,7 +182,8 @@ impl Journal {
             unsynced: ArrayVec::new(),
             dir_changed: false,
             synced,
-            sync_failed: false,
+            progress,
+            sealer: Some(sealer),
         }
     }
 
@@ -181,6 +205,12 @@ impl Journal {
     /// Which run of a writer this is, from 1.
     pub fn epoch(&self) -> u64 {
         self.epoch
+    }
+
+    /// The sealer of this log, for whoever gives it a thread of its own. Where nobody takes it,
+    /// [`maintain`](Self::maintain) and [`close`](Self::close) do its work.
+    pub fn take_sealer(&mut self) -> Option<Sealer> {
+        self.sealer.take()
     }
 
     /// Appends whole records, in order. What the slots hold in LEFT and checksum is ignored.
@@ -251,14 +281,15 @@ impl Journal {
         self.offset += SLOT_BYTES;
     }
 
-    /// One bounded step of work ahead of the writer: backs a few pages, and makes the next segment
-    /// when half of this one is full. Meant for the idle turns of the journal's duty cycle; an
-    /// append that comes first does without, only slower.
+    /// One bounded step of work beside the writer: backs a few pages, makes the next segment when
+    /// half of this one is full, and digests a piece of a closed one. Meant for the idle turns of
+    /// the journal's duty cycle; an append that comes first does without, only slower.
     ///
     /// # Errors
     ///
     /// There is no room for the next segment. Told once: the rest of this segment can still be
-    /// written, so that new orders should stop and execution reports go on.
+    /// written, so that new orders should stop and execution reports go on. Or a closed segment
+    /// could not be synced: as [`sync`](Self::sync).
     pub fn maintain(&mut self) -> Result<(), JournalError> {
         let size = self.options.segment_size;
         let target = size.min(self.offset.saturating_add(PREFAULT_AHEAD));
@@ -276,14 +307,29 @@ impl Journal {
             self.spare = Some(make_spare(&self.dir, size)?);
             self.spare_refused = false;
         }
+        if let Some(sealer) = &mut self.sealer {
+            sealer.step()?;
+        }
+        Ok(())
+    }
+
+    /// Seals all that is closed, where nobody else does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sealer::step`].
+    pub fn seal(&mut self) -> Result<(), JournalError> {
+        if let Some(sealer) = &mut self.sealer {
+            while sealer.step()? == Sealing::Worked {}
+        }
         Ok(())
     }
 
     /// Closes the segment and begins the next. Nothing changes if that fails.
     fn roll(&mut self) -> Result<(), JournalError> {
         if self.unsynced.is_full() {
-            let oldest = self.unsynced.remove(0);
-            self.or_fail(oldest.sync_data())?;
+            let (id, oldest) = self.unsynced.remove(0);
+            self.or_fail(self.dir.sync_data(&segment_name(id), &oldest))?;
         }
         let spare = match self.spare.take() {
             Some(spare) => spare,
@@ -294,7 +340,8 @@ impl Journal {
         let named = name_segment(&self.dir, spare, &start.header(&self.options));
         let (segment, header_crc) = named.inspect_err(|_| remove_spare(&self.dir))?;
         let closed = std::mem::replace(&mut self.segment, segment);
-        self.unsynced.push(closed.file);
+        self.unsynced.push((closed.id, closed.file));
+        self.progress.set_closed(closed.id);
         self.dir_changed = true;
         self.spare_refused = false;
         self.last_crc = header_crc;
@@ -324,19 +371,24 @@ impl Journal {
         self.unsynced.clear();
         self.dir_changed = false;
         let (seq, position) = (self.last_seq, self.position());
-        let outcome = self.synced.advance(seq, position, self.epoch);
+        let outcome = self.synced.advance(&self.dir, seq, position, self.epoch);
         self.or_fail(outcome)?;
         Ok(seq)
     }
 
-    /// Syncs, gives unused space back and ends the writer. Returns the last sequence number.
+    /// Syncs, gives unused space back, seals the last segment and ends the writer. Returns the last
+    /// sequence number.
     ///
     /// # Errors
     ///
-    /// As [`sync`](Self::sync).
+    /// As [`sync`](Self::sync). Or a seal could not be written: the log is whole and on the disk,
+    /// and the next recovery makes what is missing.
     pub fn close(mut self) -> Result<u64, JournalError> {
         let seq = self.sync()?;
         release_tail(&self.segment.file, self.offset, self.options.segment_size);
+        self.progress.set_closed(self.segment.id);
+        self.progress.set_over();
+        self.sealer.take().map_or(Ok(()), Sealer::finish)?;
         Ok(seq)
     }
 
@@ -363,10 +415,10 @@ impl Journal {
     }
 
     fn sync_files(&self) -> io::Result<()> {
-        for closed in &self.unsynced {
-            closed.sync_data()?;
+        for (id, closed) in &self.unsynced {
+            self.dir.sync_data(&segment_name(*id), closed)?;
         }
-        self.segment.file.sync_data()?;
+        self.dir.sync_data(&segment_name(self.segment.id), &self.segment.file)?;
         if self.dir_changed { self.dir.sync() } else { Ok(()) }
     }
 
@@ -375,7 +427,7 @@ impl Journal {
     }
 
     fn check_alive(&self) -> Result<(), JournalError> {
-        if self.sync_failed {
+        if self.progress.has_failed() {
             let dir = self.dir.path().to_owned();
             return Err(JournalError::SyncFailed { dir, synced_seq: self.synced_seq() });
         }
@@ -384,7 +436,7 @@ impl Journal {
 
     fn or_fail(&mut self, outcome: io::Result<()>) -> Result<(), JournalError> {
         outcome.map_err(|source| {
-            self.sync_failed = true;
+            self.progress.set_failed();
             io_error(self.dir.path(), "sync", source)
         })
     }
@@ -395,7 +447,16 @@ impl Drop for Journal {
         if self.spare.is_some() {
             remove_spare(&self.dir);
         }
+        self.progress.set_over();
     }
+}
+
+/// What a writer begins with.
+struct Files {
+    segment: Segment,
+    synced: SyncedFile,
+    progress: Arc<Progress>,
+    sealer: Sealer,
 }
 
 /// Where a segment takes up the chain.
@@ -450,7 +511,8 @@ fn begin(
     let spare = make_spare(dir, options.segment_size)?;
     let (segment, crc) = name_segment(dir, spare, &start.header(options))?;
     let path = dir.file_path(&segment_name(start.segment_id));
-    segment.file.sync_all().map_err(|source| io_error(&path, "sync", source))?;
+    dir.sync_all(&segment_name(start.segment_id), &segment.file)
+        .map_err(|source| io_error(&path, "sync", source))?;
     Ok((segment, crc))
 }
 

@@ -32,6 +32,8 @@ pub struct Findings {
     pub latencies: Latencies,
     /// The journal's end: its last sequence number, or what went wrong.
     pub journal: Option<Result<u64, JournalError>>,
+    /// Why a closed segment of the log could not be sealed.
+    pub unsealed: Option<JournalError>,
 }
 
 impl Findings {
@@ -39,6 +41,7 @@ impl Findings {
     pub fn merge(&mut self, other: Self) {
         self.latencies.merge(&other.latencies);
         self.journal = self.journal.take().or(other.journal);
+        self.unsealed = self.unsealed.take().or(other.unsealed);
     }
 }
 

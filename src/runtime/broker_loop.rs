@@ -139,12 +139,18 @@ impl BrokerLoop {
         (any, true)
     }
 
+    /// Whether new orders stay: trading is halted, or the log cannot go on. What it then says of
+    /// itself is in doubt, so that no watermark lets one leave.
+    fn is_closed(&self) -> bool {
+        self.shared.is_closed() || self.shared.journal_failed()
+    }
+
     /// Whether the log has a message's record, by the policy.
     fn may_leave(&self, outbound: &Outbound) -> bool {
         match outbound.message {
             // Market data goes to a simulated venue, not out of the house.
             Message::Mark { .. } | Message::Bar { .. } | Message::DayRoll | Message::Time => true,
-            Message::Cancel { .. } if self.shared.is_closed() => true,
+            Message::Cancel { .. } if self.is_closed() => true,
             Message::New(_) | Message::Cancel { .. } | Message::Replace { .. } => {
                 match self.release {
                     Release::Immediate => true,
@@ -166,7 +172,7 @@ impl BrokerLoop {
         }
         let Ok(head) = self.orders.peek().copied() else { return false };
         self.note_arrival(&head);
-        let (seen_at, closed) = (self.seen_at, self.shared.is_closed());
+        let (seen_at, closed) = (self.seen_at, self.is_closed());
         let may_pass = self.aside.lets_pass(&head);
         let may_pass = may_pass && (room || closed && cancelled(&head).is_some());
         if !(self.hold_back(&head) || may_pass && self.leave(&head, seen_at)) {
@@ -212,7 +218,7 @@ impl BrokerLoop {
         match outbound.message {
             Message::New(new) => {
                 // An order from before a halt stays, even where the halt is over.
-                let closed = self.shared.is_closed() || self.shared.is_overtaken(outbound.seq);
+                let closed = self.is_closed() || self.shared.is_overtaken(outbound.seq);
                 let held = closed && !new.shrink_only;
                 if held {
                     let (order, kind, request) = (new.order, StatusKind::NotSent, ClOrdId::NONE);
@@ -224,7 +230,7 @@ impl BrokerLoop {
             // before the halt adds cannot be seen here.
             Message::Replace { .. } => {
                 let words = "held back: trading was halted before it left";
-                self.shared.is_overtaken(outbound.seq)
+                (self.shared.is_overtaken(outbound.seq) || self.shared.journal_failed())
                     && self.reports.refuse(outbound.ts, &outbound.message, words)
             }
             Message::Cancel { .. }
@@ -278,6 +284,6 @@ impl Agent for BrokerLoop {
     }
 
     fn finish(self: Box<Self>) -> Findings {
-        Findings { latencies: self.latencies, journal: None }
+        Findings { latencies: self.latencies, ..Findings::default() }
     }
 }

@@ -360,6 +360,6 @@ impl Agent for GatewayLoop {
     }
 
     fn finish(self: Box<Self>) -> Findings {
-        Findings { latencies: self.latencies, journal: None }
+        Findings { latencies: self.latencies, ..Findings::default() }
     }
 }

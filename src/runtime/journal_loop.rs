@@ -115,6 +115,6 @@ impl Agent for JournalLoop {
     }
 
     fn finish(self: Box<Self>) -> Findings {
-        Findings { latencies: Latencies::new(), journal: self.outcome }
+        Findings { latencies: Latencies::new(), journal: self.outcome, unsealed: None }
     }
 }

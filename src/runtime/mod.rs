@@ -5,7 +5,7 @@
 //!      ^                 |  ^                |
 //!      +---feedback------+  +----reports-----+
 //!                        |
-//!                        +--records--> journal --> log
+//!                        +--records--> journal --> log <-- sealer
 //! ```
 //!
 //! Beside them a ring of commands leads into the engine, from whoever holds a [`Control`].
@@ -20,6 +20,7 @@ mod idle;
 mod journal_loop;
 mod latency;
 mod pin;
+mod seal_loop;
 mod settings;
 mod shared;
 mod wire;
@@ -34,6 +35,7 @@ pub use idle::Waiter;
 pub use journal_loop::JournalLoop;
 pub use latency::{Latencies, Percentiles, Stage};
 pub use pin::{Cores, Layout, pin};
+pub use seal_loop::SealLoop;
 pub use settings::RuntimeSettings;
 pub use shared::{Halt, Shared};
 pub use wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
@@ -172,6 +174,8 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
         feedback: feedback_in,
     };
     let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
+    let sealer = journal.take_sealer().expect("nobody has taken it");
+    let seal_loop = SealLoop::new(sealer, shared.clone());
     // An order that waits for the disk must not wait for the interval too.
     let synced = runtime.release == Release::Synced;
     let sync = if synced { SyncPolicy::EveryBatch } else { runtime.sync };
@@ -183,10 +187,13 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
     let timer = runtime.timer_interval_ms;
     let gateway_loop = GatewayLoop::new(gateway, gateway_ends, timer, shared, clock);
 
+    // A segment is closed every million records: a thread of its own must not spin for that.
+    let idle_seal = if cores.layout == Layout::Many { Idle::Park } else { runtime.idle_journal };
     let cycles: Vec<(&str, Box<dyn Agent>, Idle)> = vec![
         ("journal", Box::new(journal_loop), runtime.idle_journal),
         ("broker", Box::new(broker_loop), runtime.idle_broker),
         ("gateway", Box::new(gateway_loop), runtime.idle_gateway),
+        ("seal", Box::new(seal_loop), idle_seal),
     ];
     // The others first: a thread inherits its parent's pin, and the parent is never pinned.
     let others = start_others(cycles, &cores).map_err(StartError::Thread)?;
@@ -245,7 +252,7 @@ fn start_others(
     };
     let core = if cores.layout == Layout::One { None } else { cores.others.first().copied() };
     let agents = cycles.into_iter().map(|(_, agent, _)| agent).collect();
-    Ok(vec![spawn("journal+broker+gateway", agents, idle, core)?])
+    Ok(vec![spawn("journal+broker+gateway+seal", agents, idle, core)?])
 }
 
 impl Running {
@@ -274,10 +281,12 @@ impl Running {
         for other in self.others {
             findings.merge(other.join().expect("a duty cycle does not panic"));
         }
+        let journal = findings.journal.expect("the journal always says how it ended");
+        let journal = journal.and_then(|seq| findings.unsealed.map_or(Ok(seq), Err));
         Outcome {
             state: engine.state().clone(),
             latencies: findings.latencies,
-            journal: findings.journal.expect("the journal always says how it ended"),
+            journal,
             cores: self.cores,
             pinned,
         }

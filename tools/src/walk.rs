@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use trade_engine::codec::{Slot, Slots};
 use trade_engine::engine::State;
 use trade_engine::event::Record;
-use trade_engine::journal::{Fault, LogEnd, LogReader, Position, ReadError, layout};
+use trade_engine::journal::{
+    Fault, JournalError, LogEnd, LogReader, Position, ReadError, Seal, layout,
+};
 use trade_engine::replay::{Replay, ReplayError};
 
 /// Why a log could not be read, or what was asked of it not be answered. One line each.
@@ -35,8 +37,19 @@ pub enum LogError {
         /// Its last record.
         last_seq: u64,
     },
+    /// No seal of the log is the root that was kept of it.
+    Root {
+        /// The directory.
+        dir: PathBuf,
+        /// As it was given.
+        root: Seal,
+        /// How many segments are sealed.
+        sealed: u64,
+    },
     /// What was asked makes no sense for this log.
     Argument(String),
+    /// Nothing could be salvaged.
+    Salvage(JournalError),
     /// The output could not be written.
     Write(io::Error),
 }
@@ -47,7 +60,13 @@ impl LogError {
         match self {
             Self::NotALog(_) | Self::Argument(_) => 2,
             Self::Replay { error: ReplayError::Version { .. }, .. } => 2,
-            Self::Read(_) | Self::Replay { .. } | Self::NoHead { .. } | Self::Write(_) => 1,
+            Self::Salvage(JournalError::Exists { .. } | JournalError::NotDamaged { .. }) => 2,
+            Self::Read(_)
+            | Self::Replay { .. }
+            | Self::NoHead { .. }
+            | Self::Root { .. }
+            | Self::Salvage(_)
+            | Self::Write(_) => 1,
         }
     }
 }
@@ -64,6 +83,13 @@ impl fmt::Display for LogError {
                 "{}: the log ends at record {last_seq}, before its configuration is complete",
                 dir.display()
             ),
+            Self::Root { dir, root, sealed } => write!(
+                f,
+                "{}: none of its {sealed} seals is the root {root}: it is another log, or a part \
+                 of it was changed, seals and all",
+                dir.display()
+            ),
+            Self::Salvage(error) => write!(f, "{error}"),
             Self::Argument(what) => write!(f, "{what}"),
             Self::Write(error) => write!(f, "cannot write the output: {error}"),
         }
@@ -89,6 +115,8 @@ fn opening_error(error: ReadError) -> LogError {
         | ReadError::NotADirectory { .. }
         | ReadError::NoLog { .. }
         | ReadError::Damaged { .. }
+        | ReadError::Seal { .. }
+        | ReadError::NoSeal { .. }
         | ReadError::MarkMismatch { .. } => false,
     };
     if is_damage { LogError::Read(error) } else { LogError::NotALog(error) }

@@ -10,7 +10,7 @@ use trade_engine::embedded::TradeEngine;
 use trade_engine::event::{Body, DECIDE_VERSION, Event, FORMAT_VERSION, Opening, Record};
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId};
-use trade_engine::journal::{Journal, JournalOptions, Slot, layout};
+use trade_engine::journal::{Journal, JournalOptions, Slot, layout, recover};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::settings::{
     AccountSettings, Capacity, CostMethod, Count, ExposureBasis, LimitKey, Limits, Millis,
@@ -582,6 +582,47 @@ fn truncated_files_are_errors() {
     check_error(&["verify", path(&log)], 1, &["00000001.seg", "missing"]);
 }
 
+/// The root of a log can be kept elsewhere: it tells any later change, and that there was none.
+#[test]
+fn the_root_is_printed_and_checked() {
+    let log = story().stop();
+    let said = check_output(&["verify", path(&log)], &["sealed", "none", "good"]);
+    assert!(!said.contains("root"), "{said}");
+    let root = recover(&log.dir).unwrap().root.to_string();
+    check_output(&["verify", path(&log)], &["sealed", "all", &root, "good"]);
+    check_output(&["verify", path(&log), "--root", &root], &["the same as then", "good"]);
+    let early = std::fs::read_to_string(log.dir.join(layout::seal_name(1))).unwrap();
+    let words = ["the same as then, segment 1", "good"];
+    check_output(&["verify", path(&log), "--root", early.trim()], &words);
+    let other = if root.starts_with('0') { root.replace('0', "1") } else { root.replace('1', "0") };
+    check_error(&["verify", path(&log), "--root", &other], 1, &["none of its", &other]);
+
+    // Records and checksums fit; what was sealed was something else.
+    std::fs::write(log.dir.join(layout::seal_name(2)), format!("{other}\n")).unwrap();
+    let words = ["00000002.seg: not what was sealed", &other];
+    check_error(&["verify", path(&log)], 1, &words);
+    std::fs::remove_file(log.dir.join(layout::seal_name(1))).unwrap();
+    check_error(&["verify", path(&log)], 1, &["00000001.seal: not there"]);
+}
+
+#[test]
+fn salvage_keeps_what_is_good() {
+    let log = story().stop();
+    let target = log.dir.with_file_name("salvaged");
+    let new = target.to_str().unwrap();
+    check_error(&["salvage", path(&log), new], 2, &["not damaged"]);
+    let file = log.dir.join(layout::segment_name(2));
+    let mut bytes = std::fs::read(&file).unwrap();
+    bytes[4_096 + 64 * 9] ^= 1;
+    std::fs::write(&file, &bytes).unwrap();
+    check_error(&["verify", path(&log)], 1, &["00000002.seg: damaged"]);
+    let words = ["00000002.seg: damaged at byte", "good in front of it", "records in", new];
+    check_output(&["salvage", path(&log), new], &words);
+    assert_eq!(std::fs::read(&file).unwrap(), bytes);
+    check_output(&["verify", new], &["segments", "2", "all", "good"]);
+    check_error(&["salvage", path(&log), new], 2, &["there already"]);
+}
+
 #[test]
 fn what_is_no_log_is_an_error() {
     let log = story().stop();
@@ -615,7 +656,8 @@ fn what_is_no_log_is_an_error() {
 fn bad_arguments_are_one_line() {
     let log = story().stop();
     let log = path(&log);
-    check_error(&[], 2, &["verify, state, events or explain"]);
+    check_error(&[], 2, &["verify, state, events, explain or salvage"]);
+    check_error(&["verify", log, "--root", "12"], 2, &["--root", "64 hexadecimal digits"]);
     check_error(&["verify"], 2, &["<DIR>"]);
     check_error(&["prove", log], 2, &["prove"]);
     check_error(&["state", log, "--at-seq", "x"], 2, &["--at-seq"]);

@@ -5,6 +5,7 @@ mod events;
 mod explain;
 mod find;
 mod rules;
+mod salvage;
 mod state;
 mod tell;
 mod verify;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use trade_engine::journal::Seal;
 use trade_engine::units::Ts;
 
 /// Reads the log of a run: proves it, and shows what it says.
@@ -28,12 +30,24 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Checks every checksum, the state at every checkpoint, and that deciding again from the
-    /// inputs gives the same events, byte for byte. Exit status: 0 whole (a torn tail after a crash
-    /// is normal and said), 1 damaged or diverged, 2 no log.
+    /// Checks every checksum, every seal, the state at every checkpoint, and that deciding again
+    /// from the inputs gives the same events, byte for byte. Prints the root of what is sealed.
+    /// Exit status: 0 whole (a torn tail after a crash is normal and said), 1 damaged or diverged,
+    /// 2 no log.
     Verify {
         /// The log's directory.
         dir: PathBuf,
+        /// A root printed earlier and kept elsewhere: the log up to there must still be the same.
+        #[arg(long, value_name = "HEX")]
+        root: Option<Seal>,
+    },
+    /// Writes the good records in front of the first damage into a new log, and says what is wrong
+    /// and where. For a log that `verify` or a start refuses; it is only read.
+    Salvage {
+        /// The damaged log's directory.
+        dir: PathBuf,
+        /// The new log's: nothing may be there.
+        new_dir: PathBuf,
     },
     /// Shows account, positions and orders as they were.
     State(StateArgs),
@@ -105,7 +119,8 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 
 fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
     match command {
-        Command::Verify { dir } => verify::verify(&dir, out),
+        Command::Verify { dir, root } => verify::verify(&dir, root, out),
+        Command::Salvage { dir, new_dir } => salvage::salvage(&dir, &new_dir, out),
         Command::State(args) => state::state(&args, out),
         Command::Events(args) => events::events(&args, out),
         Command::Explain { dir, order } => explain::explain(&dir, &order, out),
@@ -124,7 +139,9 @@ fn usage(error: &clap::Error) -> u8 {
         return 0;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        complain("what to do is missing: verify, state, events or explain (see replay --help)");
+        complain(
+            "what to do is missing: verify, state, events, explain or salvage (see replay --help)",
+        );
         return 2;
     }
     complain(&format!("{} (see replay --help)", crate::text::usage(error)));

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use trade_engine::event::{Body, DECIDE_VERSION, Event, Record};
 use trade_engine::journal::verdict::MarkSource;
-use trade_engine::journal::{LogEnd, Tail};
+use trade_engine::journal::{LogEnd, Seal, Seals, Tail, check_seals};
 use trade_engine::replay::Redecide;
 
 #[derive(Default)]
@@ -28,7 +28,7 @@ enum Again {
     Other { decide_version: u32, from_seq: u64 },
 }
 
-pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<(), LogError> {
+pub(super) fn verify(dir: &Path, root: Option<Seal>, out: &mut impl Write) -> Result<(), LogError> {
     let mut walk = Walk::open(dir)?;
     let mut counts = Counts::default();
     let mut again = Again::Going(Box::default());
@@ -41,7 +41,21 @@ pub(super) fn verify(dir: &Path, out: &mut impl Write) -> Result<(), LogError> {
     }
     let end = walk.end()?;
     walk.whole_state()?;
-    report(dir, &walk, &counts, &again, &end, out)
+    // Last: what the checksums find, they find with its place.
+    let seals = check_seals(dir, root).map_err(LogError::Read)?;
+    if let (Some(root), None) = (root, seals.found) {
+        return Err(LogError::Root { dir: dir.to_owned(), root, sealed: seals.sealed });
+    }
+    report(dir, &Proof { walk: &walk, counts: &counts, again: &again, end: &end, seals }, out)
+}
+
+/// What was found.
+struct Proof<'a> {
+    walk: &'a Walk,
+    counts: &'a Counts,
+    again: &'a Again,
+    end: &'a LogEnd,
+    seals: Seals,
 }
 
 impl Counts {
@@ -79,14 +93,8 @@ impl Again {
     }
 }
 
-fn report(
-    dir: &Path,
-    walk: &Walk,
-    counts: &Counts,
-    again: &Again,
-    end: &LogEnd,
-    out: &mut impl Write,
-) -> Result<(), LogError> {
+fn report(dir: &Path, proof: &Proof<'_>, out: &mut impl Write) -> Result<(), LogError> {
+    let Proof { walk, counts, again, end, seals } = *proof;
     let state = walk.whole_state()?;
     let mut table = Table::new(&[("", Align::Left), ("", Align::Left)]);
     let version = walk.replay().decide_version().unwrap_or(0);
@@ -95,6 +103,13 @@ fn report(
     let kinds = format!("{head} head, {inputs} inputs, {events} events");
     table.row(&["records", &format!("{records} in {} ({kinds})", count(*slots, "slot"))]);
     table.row(&["segments", &end.position.segment.to_string()]);
+    table.row(&["sealed", &sealed(&seals, end.position.segment)]);
+    if let Some(root) = seals.root {
+        table.row(&["root", &format!("{root} (SHA-256, {})", up_to(seals.sealed))]);
+    }
+    if let Some(found) = seals.found {
+        table.row(&["root asked for", &format!("the same as then, {}", up_to(found))]);
+    }
     table.row(&["last record", &format!("seq {} at {}", end.last_seq, time(state.ts()))]);
     table.row(&["state", &format!("hash {:016x}", state.hash())]);
     let checked = format!("{checkpoints}, the state hashes as each of them says");
@@ -120,6 +135,22 @@ fn report(
         if group.is_some() { "good, up to its last whole record" } else { "good" }
     )?;
     Ok(())
+}
+
+fn up_to(segment: u64) -> String {
+    if segment == 1 { "segment 1".to_owned() } else { format!("segments 1 to {segment}") }
+}
+
+fn sealed(seals: &Seals, segments: u64) -> String {
+    match (seals.sealed, segments.saturating_sub(seals.sealed)) {
+        (0, _) => "none; the next start seals what was not".to_owned(),
+        (_, 0) => "all, and they are what was sealed".to_owned(),
+        (sealed, open) => format!(
+            "{}, and they are what was sealed; {} not, as a running or a killed engine leaves it",
+            up_to(sealed),
+            if open == 1 { "the last is".to_owned() } else { format!("the last {open} are") },
+        ),
+    }
 }
 
 fn decided(again: &Again) -> String {

@@ -1,0 +1,273 @@
+//! The machine under a log: a disk that fills up, a hundred starts at once, a file that somebody
+//! shortens or replaces while it is written.
+
+#[path = "common/log.rs"]
+mod log;
+
+use log::{
+    append, image_of, read_all, read_checked, record, records, recover_twice, temp_dir, tiny,
+};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use trade_engine::config::SyncPolicy;
+use trade_engine::journal::layout;
+use trade_engine::journal::{Journal, JournalError, JournalOptions, recover};
+use trade_engine::runtime::{Agent, Clock, JournalLoop, Shared, Turn};
+
+const SIGBUS: i32 = 7;
+
+/// This program again, as a child that runs one test alone.
+fn child(command: &mut Command, test: &str, dir: &Path) -> Child {
+    command
+        .args(["--exact", test, "--ignored", "--nocapture"])
+        .env("JOURNAL_DISK_DIR", dir)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("a process")
+}
+
+fn child_dir() -> Option<PathBuf> {
+    std::env::var_os("JOURNAL_DISK_DIR").map(PathBuf::from)
+}
+
+/// The next thing that a child says of its start; the test's own name may stand in front.
+fn said(lines: &mut impl Iterator<Item = String>) -> String {
+    let line = lines.find(|line| line.contains("start ")).expect("it says something");
+    line.split_once("start ").expect("it is there").1.to_owned()
+}
+
+#[test]
+#[ignore = "started by of_a_hundred_starts_at_once_one_wins"]
+fn child_starts() {
+    let Some(dir) = child_dir() else { return };
+    println!("start ready");
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    let won: Result<Box<dyn std::fmt::Debug>, JournalError> = if line == "create\n" {
+        Journal::create(&dir, tiny()).map(|journal| Box::new(journal) as _)
+    } else {
+        recover(&dir).map(|recovery| Box::new(recovery) as _)
+    };
+    match &won {
+        Ok(_) => println!("start won"),
+        Err(JournalError::InUse { .. } | JournalError::NotEmpty { .. }) => println!("start lost"),
+        Err(error) => println!("start {error}"),
+    }
+    // Held until every other has tried.
+    let _ = std::io::stdin().read_line(&mut line);
+}
+
+/// Processes, not threads: a new log, then the log that it left.
+#[test]
+fn of_a_hundred_starts_at_once_one_wins() {
+    let parent = temp_dir();
+    let dir = parent.path().join("log");
+    for how in ["create\n", "recover\n"] {
+        let program = std::env::current_exe().unwrap();
+        let mut children: Vec<_> = (0..100)
+            .map(|_| {
+                let mut child = child(&mut Command::new(&program), "child_starts", &dir);
+                let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+                (child, lines.map_while(Result::ok))
+            })
+            .collect();
+        for (_, lines) in &mut children {
+            assert_eq!(said(lines), "ready");
+        }
+        for (child, _) in &mut children {
+            child.stdin.as_mut().unwrap().write_all(how.as_bytes()).unwrap();
+        }
+        let mut results: Vec<String> = children.iter_mut().map(|(_, lines)| said(lines)).collect();
+        results.sort();
+        assert_eq!(results[..99], vec!["lost"; 99], "{results:?}");
+        assert_eq!(results[99], "won", "{how}");
+        for (mut child, lines) in children {
+            drop(child.stdin.take());
+            lines.for_each(drop);
+            assert!(child.wait().unwrap().success());
+        }
+    }
+    recover_twice(&dir).unwrap();
+}
+
+#[test]
+#[ignore = "started by a_real_full_disk_is_an_error_and_nothing_is_lost"]
+fn child_fills_a_disk() {
+    let Some(dir) = child_dir() else { return };
+    let mount = |options: &str| {
+        let mut mount = Command::new("mount");
+        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&dir).stderr(Stdio::null());
+        mount.status().is_ok_and(|status| status.success())
+    };
+    if !mount("size=400k,mode=700") {
+        return;
+    }
+    println!("disk mounted");
+    let log = dir.join("log");
+    let options = JournalOptions { segment_size: 64 << 10, ..tiny() };
+    let mut journal = Journal::create(&log, options).unwrap();
+    let (mut told, mut written) = (0, 0);
+    let error = loop {
+        if let Err(error) = journal.append(&record(written + 1)) {
+            break error;
+        }
+        written = journal.written_seq();
+        if let Err(error) = journal.maintain() {
+            assert!(matches!(error, JournalError::NoSpace { .. }), "{error}");
+            told += 1;
+        }
+    };
+    assert!(matches!(error, JournalError::NoSpace { .. }), "{error}");
+    assert_eq!(told, 1, "told while there was room for what was under way");
+    assert!(written > 3_000, "{written}");
+    // Whatever was taken is there, and can be put on the disk.
+    assert_eq!(read_all(&log).unwrap().0, records(1, written));
+    assert_eq!(journal.sync().unwrap(), written);
+    drop(journal);
+    assert!(mount("remount,size=4m"));
+    let mut journal = Journal::resume(recover(&log).unwrap(), options).unwrap();
+    append(&mut journal, 2_000, Some(500));
+    assert_eq!(journal.close().unwrap(), read_all(&log).unwrap().1.last_seq);
+    assert!(mount("remount,size=1m"));
+    fill_behind_the_rings(&dir.join("run"), options);
+    println!("disk done");
+}
+
+/// The journal's duty cycle on the same disk: the run is asked to end while there is room, what
+/// still comes is recorded, and the end says why.
+fn fill_behind_the_rings(dir: &Path, options: JournalOptions) {
+    let (mut ring, out) = rtrb::RingBuffer::new(64);
+    let shared = Shared::default();
+    let journal = Journal::create(dir, options).unwrap();
+    let (clock, sync) = (Clock::new(), SyncPolicy::Never);
+    let mut journal_loop = JournalLoop::new(journal, out, shared.clone(), clock, sync);
+    let mut seq = 0;
+    let mut put = || {
+        for slot in record(seq + 1) {
+            seq = slot[0];
+            ring.push(slot).unwrap();
+        }
+        seq
+    };
+    while !shared.is_stopping() {
+        put();
+        while journal_loop.do_work() == Turn::Worked {}
+    }
+    // What was under way when the engine was asked to stop.
+    let mut last = 0;
+    for _ in 0..20 {
+        last = put();
+        while journal_loop.do_work() == Turn::Worked {}
+    }
+    assert!(!shared.journal_failed());
+    drop(ring);
+    while journal_loop.do_work() != Turn::Done {}
+    let outcome = Box::new(journal_loop).finish().journal.expect("it says how it ended");
+    assert!(matches!(outcome, Err(JournalError::NoSpace { .. })), "{outcome:?}");
+    assert_eq!((shared.written(), shared.synced()), (last, last));
+    assert_eq!(read_all(dir).unwrap().0, records(1, last));
+}
+
+/// A file system of 400 KiB, in a mount namespace of its own; where that is not allowed, skipped.
+#[test]
+fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
+    let parent = temp_dir();
+    let dir = parent.path().join("disk");
+    std::fs::create_dir(&dir).unwrap();
+    let mut unshare = Command::new("unshare");
+    unshare.args(["--user", "--map-root-user", "--mount"]).arg(std::env::current_exe().unwrap());
+    let is_there = Command::new("unshare").arg("--version").stdout(Stdio::null()).status().is_ok();
+    if !is_there {
+        println!("skipped: no unshare on this machine");
+        return;
+    }
+    let mut child = child(&mut unshare, "child_fills_a_disk", &dir);
+    let mut said = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
+    let status = child.wait().unwrap();
+    if !said.contains("disk mounted") {
+        println!("skipped: this machine lets nobody mount a file system");
+        return;
+    }
+    assert!(status.success() && said.contains("disk done"), "{status}: {said}");
+    assert_eq!(status.signal(), None, "a full disk is never a signal");
+}
+
+#[test]
+#[ignore = "started by a_file_that_somebody_shortens_ends_the_writer"]
+fn child_writes_for_ever() {
+    let Some(dir) = child_dir() else { return };
+    let options = JournalOptions { segment_size: 64 << 10, ..tiny() };
+    let mut journal = Journal::create(&dir, options).unwrap();
+    loop {
+        append(&mut journal, 1, None);
+        println!("written {}", journal.written_seq());
+    }
+}
+
+/// Somebody else shortens the mapped file: the kernel ends the process (SIGBUS), which is a stop and
+/// never a wrong value. What is left is judged like any other log.
+#[test]
+fn a_file_that_somebody_shortens_ends_the_writer() {
+    let parent = temp_dir();
+    let dir = parent.path().join("log");
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut child = child(&mut command, "child_writes_for_ever", &dir);
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    lines.find(|line| line.contains("written ")).expect("it writes");
+    // Whichever segment it is at: it goes on to the next while we look.
+    for _ in lines.by_ref() {
+        let last = (1..).take_while(|id| log::segment(&dir, *id).exists()).last().unwrap();
+        let file = std::fs::OpenOptions::new().write(true).open(log::segment(&dir, last)).unwrap();
+        file.set_len(4_096).unwrap();
+    }
+    let status = child.wait().unwrap();
+    assert_eq!(status.signal(), Some(SIGBUS), "{status}");
+    let _ = read_checked(&dir, "shortened");
+    match recover(&dir) {
+        Ok(recovery) => {
+            drop(recovery);
+            recover_twice(&dir).unwrap();
+        }
+        Err(error) => assert!(matches!(error, JournalError::Read(_)), "{error}"),
+    }
+}
+
+/// A link in the place of any file of the log: whoever made it decides where we would write.
+#[test]
+fn links_in_a_log_are_refused_and_followed_by_nobody() {
+    let parent = temp_dir();
+    let dir = parent.path().join("log");
+    let mut journal = Journal::create(&dir, tiny()).unwrap();
+    append(&mut journal, 150, Some(20));
+    journal.close().unwrap();
+    for (path, bytes) in image_of(&dir) {
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let elsewhere = parent.path().join(format!("elsewhere.{name}"));
+        std::fs::rename(&path, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &path).unwrap();
+        let error = recover(&dir).unwrap_err();
+        let is_refused = matches!(&error, JournalError::NotAFile { path: found } if *found == path);
+        assert!(is_refused, "{name}: {error}");
+        assert_eq!(std::fs::read(&elsewhere).unwrap(), bytes);
+        std::fs::remove_file(&path).unwrap();
+        std::fs::rename(&elsewhere, &path).unwrap();
+    }
+    // One for the next segment, that points out of the log.
+    let outside = parent.path().join("outside");
+    let mut journal = Journal::resume(recover(&dir).unwrap(), tiny()).unwrap();
+    std::os::unix::fs::symlink(&outside, dir.join(layout::SPARE_NAME)).unwrap();
+    let mut next = journal.written_seq();
+    let error = loop {
+        if let Err(error) = journal.append(&record(next + 1)) {
+            break error;
+        }
+        next = journal.written_seq();
+    };
+    assert!(matches!(error, JournalError::Io { action: "create", .. }), "{error}");
+    assert!(!outside.exists());
+}
