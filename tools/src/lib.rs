@@ -2,6 +2,7 @@
 
 pub mod check_config;
 
+pub mod export;
 pub mod feed;
 pub mod limits;
 pub mod names;

@@ -1,14 +1,16 @@
 //! The binary `replay`: proves a log, shows the state at any of its records, lists its events, and
-//! tells the story of one order.
+//! tells the story of one order; follows it while it is written; hands it on to other programs.
 
 mod events;
 mod explain;
+mod export;
 mod find;
 mod rules;
 mod state;
 mod tell;
 mod verify;
 
+use crate::export::{Format, Table};
 use crate::text::clean;
 use crate::walk::LogError;
 use clap::error::ErrorKind;
@@ -47,6 +49,9 @@ enum Command {
         #[arg(long, value_name = "ID")]
         order: String,
     },
+    /// Writes tables for other programs: numbers exact, times in nanoseconds UTC. A file is there
+    /// whole or not at all.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -82,6 +87,24 @@ struct EventsArgs {
     inputs: bool,
 }
 
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// The log's directory.
+    dir: PathBuf,
+    /// Which table. Default: all of them, each into a file of its name.
+    #[arg(long, value_name = "TABLE")]
+    what: Option<Table>,
+    /// In which form. Default: as the name of the file ends.
+    #[arg(long, value_name = "FORM")]
+    format: Option<Format>,
+    /// The file; the directory, if all tables are exported.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Replaces files that are there already.
+    #[arg(long)]
+    force: bool,
+}
+
 /// Runs the program; returns its exit status. Never panics on what it reads.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
@@ -109,6 +132,7 @@ fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
         Command::State(args) => state::state(&args, out),
         Command::Events(args) => events::events(&args, out),
         Command::Explain { dir, order } => explain::explain(&dir, &order, out),
+        Command::Export(args) => export::export(&args),
     }
 }
 
@@ -124,7 +148,9 @@ fn usage(error: &clap::Error) -> u8 {
         return 0;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        complain("what to do is missing: verify, state, events or explain (see replay --help)");
+        complain(
+            "what to do is missing: verify, state, events, explain or export (see replay --help)",
+        );
         return 2;
     }
     complain(&format!("{} (see replay --help)", crate::text::usage(error)));
