@@ -265,8 +265,9 @@ mod tests {
                 let bytes = fixed(value, kind).unwrap();
                 let fill = if value < 0 { 0xff } else { 0 };
                 let mut whole = [fill; 16];
-                whole[16 - bytes.len()..].copy_from_slice(bytes.data());
-                assert_eq!(i128::from_be_bytes(whole), value, "{precision} digits");
+                let big_endian = bytes.data().iter().rev();
+                whole.iter_mut().zip(big_endian).for_each(|(to, from)| *to = *from);
+                assert_eq!(i128::from_le_bytes(whole), value, "{precision} digits");
             }
             assert!(fixed(most + 1, kind).is_err() && fixed(-most - 1, kind).is_err());
         }
