@@ -1,12 +1,11 @@
 //! `replay export`: tables of a log in files for other programs, all in one walk.
 
-use super::{ExportArgs, complain};
+use super::{ExportArgs, say_how_it_ends};
 use crate::export::{Draft, Format, Row, Rows, Table, TableFile, has_exec_id};
 use crate::walk::{LogError, Walk};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
-use trade_engine::journal::Tail;
 
 pub(super) fn export(args: &ExportArgs) -> Result<(), LogError> {
     let mut walk = Walk::open(&args.dir)?;
@@ -23,19 +22,14 @@ pub(super) fn export(args: &ExportArgs) -> Result<(), LogError> {
             export.write(row)?;
         }
     }
-    let end = walk.end()?;
     walk.whole_state()?;
+    say_how_it_ends(&mut walk, "exported")?;
     for export in &mut exports {
         let rows = export.rows.end(&walk);
         export.write(rows)?;
     }
     for export in exports {
         export.publish()?;
-    }
-    if let Tail::Torn { bytes, .. } = end.tail {
-        complain(&format!(
-            "note: the log ends torn, as after a crash; {bytes} bytes are not exported"
-        ));
     }
     Ok(())
 }
