@@ -31,7 +31,7 @@
 //!          The first slot of a segment follows the crc of the segment's header.
 //!
 //! mark slot, kind 255, written by the journal alone; it repeats the last seq and takes none:
-//!   0       8            16        24        32        40      48      56        64
+//!   0       8            16        24        32        40      48      56         64
 //!   | seq   | generation | synced  | segment | offset  | epoch | 0     | as above |
 //!   "everything before `offset` of `segment` was on the disk before this slot was written";
 //!   backs up the side file, and fills the sector in front of a sync.
