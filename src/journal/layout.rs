@@ -51,6 +51,7 @@
 //!
 //! A record never straddles two segments: a segment is closed when the next record does not fit
 //! whole, its tail stays zero, and the next header's `first_seq` and `prev_crc` take up the chain.
+#![forbid(unsafe_code)]
 
 pub use crate::codec::{FLAG_CLAMPED, FLAG_CONT, FLAG_END, FLAG_INPUT, Slot};
 use crate::journal::crc;

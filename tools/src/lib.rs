@@ -1,4 +1,5 @@
 //! What the binaries share: everything that reads and writes files for people.
+#![forbid(unsafe_code)]
 
 pub mod check_config;
 

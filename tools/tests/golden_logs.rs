@@ -59,6 +59,9 @@ fn write_golden(dir: &Path) {
         let path = entry.unwrap().path();
         let mut bytes = fs::read(&path).unwrap();
         let used = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+        if used == 0 {
+            continue;
+        }
         bytes.truncate(used);
         let name = path.file_name().unwrap().to_str().unwrap();
         let file = File::create(dir.join(format!("{name}.gz"))).unwrap();
