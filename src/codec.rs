@@ -8,6 +8,7 @@
 //!
 //! Built from words held in registers, never from a struct of bytes that is copied by wide loads:
 //! narrow stores under a wide load stall. `aux` carries the instrument of a record that has one.
+#![forbid(unsafe_code)]
 
 use crate::code::Code;
 use crate::instrument::InstrumentId;

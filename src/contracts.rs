@@ -3,6 +3,7 @@
 //!
 //! All decimals, dates and times are strings, so that TOML and JSON read alike and no binary
 //! fraction comes between the file and the engine.
+#![forbid(unsafe_code)]
 
 use crate::calendar::{CalendarError, Date, SessionRule, Time, Weekday};
 use crate::instrument::{Instrument, InstrumentError, LotsError};

@@ -1,5 +1,6 @@
 //! Log to state: fold `apply` over the records; and decide again from the inputs, to prove that the
 //! same events follow, byte for byte.
+#![forbid(unsafe_code)]
 
 use crate::codec::{FLAG_CLAMPED, Slot};
 use crate::config::canonical;

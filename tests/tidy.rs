@@ -155,6 +155,22 @@ fn only_the_map_is_unsafe() {
     }
 }
 
+/// What reads a stranger's bytes, and all of the programs, cannot even allow it.
+#[test]
+fn readers_forbid_unsafe_code() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let journal = ["layout", "decode", "reader", "survey", "synced"];
+    let library = ["codec", "replay", "contracts", "config/mod"];
+    let tools = ["lib", "bin/replay", "bin/scenario", "bin/trade-engine"];
+    let journal = journal.map(|name| format!("src/journal/{name}.rs"));
+    let library = library.map(|name| format!("src/{name}.rs"));
+    let tools = tools.map(|name| format!("tools/src/{name}.rs"));
+    for name in journal.iter().chain(&library).chain(&tools) {
+        let text = fs::read_to_string(root.join(name)).expect("it is there");
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{name}");
+    }
+}
+
 #[test]
 fn sources_are_plain_and_finished() {
     for (path, _, text) in library() {

@@ -3,6 +3,7 @@
 //!
 //! Unknown keys are refused. Decimals, dates and times are texts in quotes; counts are whole
 //! numbers without. Every limit must be there: `"none"` switches one off, visibly.
+#![forbid(unsafe_code)]
 
 pub mod canonical;
 mod error;

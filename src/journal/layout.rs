@@ -32,7 +32,7 @@
 //!          The first slot of a segment follows the crc of the segment's header.
 //!
 //! mark slot, kind 255, written by the journal alone; it repeats the last seq and takes none:
-//!   0       8            16        24        32        40      48      56        64
+//!   0       8            16        24        32        40      48      56         64
 //!   | seq   | generation | synced  | segment | offset  | epoch | 0     | as above |
 //!   "everything before `offset` of `segment` was on the disk before this slot was written";
 //!   backs up the side file, and fills the sector in front of a sync.
@@ -60,6 +60,7 @@
 //! A segment is closed when the next is begun, when the log is closed, and when a recovery is done
 //! with it: it never changes again. It is sealed once it is on the disk, name and all, and those
 //! before it are sealed: so a seal is a mark, too, for all of the log up to the end of its segment.
+#![forbid(unsafe_code)]
 
 pub use crate::codec::{FLAG_CLAMPED, FLAG_CONT, FLAG_END, FLAG_INPUT, Slot};
 use crate::journal::crc;

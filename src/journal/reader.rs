@@ -68,8 +68,50 @@ pub struct LogEnd {
 
 /// Reads the whole records of a log in order, one at a time.
 ///
-/// Safe while a writer appends: it hands out whole records only, and after `None` the next call
-/// looks again. Memory is one buffer of 64 KiB, whatever the files hold.
+/// Safe while a writer appends, in this process or another: it hands out whole records only, and
+/// after `None` the next call looks again, in the segment that has come next, too. It takes no lock
+/// and asks nothing of the writer. Memory is one buffer of 64 KiB, whatever the files hold.
+///
+/// ```
+/// use std::path::Path;
+/// use trade_engine::event::{Body, Event, Record};
+/// use trade_engine::journal::{LogReader, ReadError};
+///
+/// /// Follows a log until the engine that writes it halts; looks again every 20 ms.
+/// fn wait_for_a_halt(dir: &Path) -> Result<u64, ReadError> {
+///     let mut reader = LogReader::open(dir)?;
+///     loop {
+///         while let Some(slots) = reader.next_record()? {
+///             // None: a kind of record that this version does not know.
+///             let Some(record) = Record::decode(slots) else { continue };
+///             if let Body::Event(Event::Halted { .. }) = record.body {
+///                 return Ok(record.head.seq);
+///             }
+///         }
+///         std::thread::sleep(std::time::Duration::from_millis(20));
+///     }
+/// }
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # use trade_engine::{code::Code, codec::FLAG_END, units::Ts};
+/// # use trade_engine::journal::{Journal, JournalOptions};
+/// # let parent = tempfile::tempdir()?;
+/// # let dir = parent.path().join("log");
+/// # let options =
+/// #     JournalOptions { segment_size: 8_192, decide_version: 0, pad_to_sector: false };
+/// # let mut journal = Journal::create(&dir, options)?;
+/// # std::thread::scope(|scope| {
+/// #     let follower = scope.spawn(|| wait_for_a_halt(&dir));
+/// #     let halted = Event::Halted { reason: Code::Operator };
+/// #     for seq in 1..=100 {
+/// #         let body = Body::Event(if seq < 100 { Event::Resumed {} } else { halted });
+/// #         journal.append(&body.encode(seq, Ts(0), FLAG_END)).unwrap();
+/// #     }
+/// #     assert_eq!(follower.join().unwrap().unwrap(), 100);
+/// # });
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct LogReader {
     dir: PathBuf,

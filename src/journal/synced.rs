@@ -1,5 +1,6 @@
 //! The side file: what is known to be on the disk. Two sectors, written in turn, so that a torn
 //! write costs the newer mark and never both.
+#![forbid(unsafe_code)]
 
 use crate::journal::dir::{LogDir, io_error, open_plain};
 use crate::journal::error::JournalError;

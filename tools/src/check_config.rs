@@ -24,7 +24,8 @@ const DAY_NS: i64 = 86_400_000_000_000;
 pub fn check_config(path: &Path) -> Result<String, ConfigError> {
     let config = Config::load(path)?;
     let now = i64::try_from(jiff::Timestamp::now().as_nanosecond()).unwrap_or(0);
-    Ok(format!("{}: good\n\n{}", path.display(), describe(&config, Ts(now))?))
+    let path = crate::text::clean(&path.display().to_string());
+    Ok(format!("{path}: good\n\n{}", describe(&config, Ts(now))?))
 }
 
 /// What a configuration means, with the sessions of the week that follows `now`.

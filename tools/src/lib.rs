@@ -1,7 +1,9 @@
 //! What the binaries share: everything that reads and writes files for people.
+#![forbid(unsafe_code)]
 
 pub mod check_config;
 
+pub mod export;
 pub mod feed;
 pub mod limits;
 pub mod names;

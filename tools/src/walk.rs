@@ -105,7 +105,8 @@ impl From<io::Error> for LogError {
 }
 
 /// What is wrong with a log that could not even be opened: damage, or something else than a log.
-fn opening_error(error: ReadError) -> LogError {
+#[must_use]
+pub fn opening_error(error: ReadError) -> LogError {
     let is_damage = match &error {
         ReadError::MissingSegment { .. } => true,
         ReadError::Header { fault, .. } => {

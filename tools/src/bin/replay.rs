@@ -1,4 +1,5 @@
 //! Reads the log of a run; see `replay --help`.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

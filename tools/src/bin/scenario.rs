@@ -1,10 +1,12 @@
 //! `scenario FILE.jsonl`: drives the engine by a text file and prints the state it ends in.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use std::io::{BufWriter, Read, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trade_engine_tools::scenario::Scenario;
+use trade_engine_tools::text::clean;
 
 /// Drives the engine step by step by a scenario file, with no clock, no thread and no network, and
 /// prints the state it ends in as one JSON document, the last line of stdout.
@@ -36,18 +38,18 @@ fn main() -> ExitCode {
         std::process::exit(1);
     }));
     let arguments = Arguments::parse();
-    let name = arguments.file.display();
+    let name = clean(&arguments.file.display().to_string());
     let bytes = match read(&arguments.file) {
         Ok(bytes) => bytes,
         Err(error) => {
-            eprintln!("{name}: {error}");
+            eprintln!("{name}: {}", clean(&error.to_string()));
             return ExitCode::from(2);
         }
     };
     let scenario = match Scenario::parse(&bytes) {
         Ok(scenario) => scenario,
         Err(malformed) => {
-            eprintln!("{name}:{}: {}", malformed.line, malformed.what);
+            eprintln!("{name}:{}: {}", malformed.line, clean(&malformed.what));
             return ExitCode::from(2);
         }
     };
@@ -57,7 +59,7 @@ fn main() -> ExitCode {
     match ran.and_then(|()| Ok(flushed?)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{name}: {error}");
+            eprintln!("{name}: {}", clean(&error.to_string()));
             ExitCode::from(1)
         }
     }

@@ -1,4 +1,5 @@
 //! `trade-engine`: plays market data through the engine. Without a subcommand: `run`.
+#![forbid(unsafe_code)]
 
 use clap::{Parser, Subcommand};
 use std::io::{self, Write};
@@ -88,7 +89,7 @@ fn main() -> ExitCode {
             .map_err(|error| format!("{}: {error}", file.display())),
         Some(Command::Resume { file, reason }) => HaltFile::new(&file).release(&reason),
         Some(Command::Control { path, command }) => socket::send(&path, &command.join(" "))
-            .map(|answer| drop(writeln!(io::stdout(), "{answer}"))),
+            .map(|answer| drop(writeln!(io::stdout(), "{}", lines(&answer)))),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -97,6 +98,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Lines of another program, each without what could move a cursor.
+fn lines(answer: &str) -> String {
+    answer.lines().map(clean).collect::<Vec<_>>().join("\n")
 }
 
 /// One line on standard error. There is nobody to tell if that fails.

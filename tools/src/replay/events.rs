@@ -26,25 +26,41 @@ pub(super) fn events(args: &EventsArgs, out: &mut impl Write) -> Result<(), LogE
     let mut walk = Walk::open(&args.dir)?;
     let mut symbol: Option<InstrumentId> = None;
     while let Some(record) = walk.read()? {
-        // Of the order while it is held: before a record that retires it, after one that makes it.
-        let before = walk.state().and_then(|state| instrument_of(&record, state));
-        walk.apply()?;
-        let after = walk.state().and_then(|state| instrument_of(&record, state));
+        let about = apply(&mut walk, &record)?;
         if symbol.is_none() {
             symbol = wanted_symbol(args, walk.state())?;
         }
-        let about = after.or(before);
         let is_wanted = (args.inputs || matches!(record.body, Body::Event(_)))
             && order.is_none_or(|order| record.body.concerns(order))
             && (args.symbol.is_none() || (symbol.is_some() && about == symbol));
         if is_wanted {
-            let line = Line { record: &record, about, state: walk.state(), names: walk.names() };
-            if args.json { write_json(out, &line.json())? } else { line.print(out)? }
+            write(&walk, &record, about, args.json, out)?;
         }
     }
     walk.end()?;
     walk.whole_state()?;
     Ok(())
+}
+
+/// Applies the record that was read, and says what it is about.
+pub(super) fn apply(walk: &mut Walk, record: &Record) -> Result<Option<InstrumentId>, LogError> {
+    // Of the order while it is held: before a record that retires it, after one that makes it.
+    let before = walk.state().and_then(|state| instrument_of(record, state));
+    walk.apply()?;
+    let after = walk.state().and_then(|state| instrument_of(record, state));
+    Ok(after.or(before))
+}
+
+/// Writes the line of a record that has been applied.
+pub(super) fn write(
+    walk: &Walk,
+    record: &Record,
+    about: Option<InstrumentId>,
+    json: bool,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let line = Line { record, about, state: walk.state(), names: walk.names() };
+    if json { write_json(out, &line.json()) } else { line.print(out) }
 }
 
 /// The instrument of `--symbol`, once the configuration is known.

@@ -1,23 +1,26 @@
 //! The binary `replay`: proves a log, shows the state at any of its records, lists its events, and
-//! tells the story of one order.
+//! tells the story of one order; follows it while it is written; hands it on to other programs.
 
 mod events;
 mod explain;
+mod export;
 mod find;
 mod rules;
 mod salvage;
 mod state;
+mod tail;
 mod tell;
 mod verify;
 
+use crate::export::{Format, Table};
 use crate::text::clean;
-use crate::walk::LogError;
+use crate::walk::{LogError, Walk};
 use clap::error::ErrorKind;
 use clap::{Args, Parser, Subcommand};
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
-use trade_engine::journal::Seal;
+use trade_engine::journal::{Seal, Tail};
 use trade_engine::units::Ts;
 
 /// Reads the log of a run: proves it, and shows what it says.
@@ -61,6 +64,11 @@ enum Command {
         #[arg(long, value_name = "ID")]
         order: String,
     },
+    /// Shows the last records, and with `-f` those that a running engine adds, as `events` does.
+    Tail(TailArgs),
+    /// Writes tables for other programs: numbers exact, times in nanoseconds UTC. A file is there
+    /// whole or not at all.
+    Export(ExportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -96,6 +104,44 @@ struct EventsArgs {
     inputs: bool,
 }
 
+#[derive(Debug, Args)]
+struct TailArgs {
+    /// The log's directory.
+    dir: PathBuf,
+    /// So many of the last records.
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 10)]
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    lines: u32,
+    /// Goes on with every record that is written from now on, until a signal ends it. It reads the
+    /// files beside the engine, whole records only, and asks nothing of it.
+    #[arg(short, long)]
+    follow: bool,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    json: bool,
+    /// The inputs, too.
+    #[arg(long)]
+    inputs: bool,
+}
+
+#[derive(Debug, Args)]
+struct ExportArgs {
+    /// The log's directory.
+    dir: PathBuf,
+    /// Which table. Default: all of them, each into a file of its name.
+    #[arg(long, value_name = "TABLE")]
+    what: Option<Table>,
+    /// In which form. Default: as the name of the file ends.
+    #[arg(long, value_name = "FORM")]
+    format: Option<Format>,
+    /// The file; the directory, if all tables are exported.
+    #[arg(long, value_name = "PATH")]
+    out: PathBuf,
+    /// Replaces files that are there already.
+    #[arg(long)]
+    force: bool,
+}
+
 /// Runs the program; returns its exit status. Never panics on what it reads.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     let cli = match Cli::try_parse_from(arguments) {
@@ -117,6 +163,19 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
+/// Runs a command line with another standard output.
+///
+/// # Errors
+/// Why the log could not be read, or the question not be answered; wrong arguments, too.
+pub fn run_to<'a>(
+    arguments: impl IntoIterator<Item = &'a OsStr>,
+    out: &mut impl Write,
+) -> Result<(), LogError> {
+    let cli = Cli::try_parse_from(arguments)
+        .map_err(|error| LogError::Argument(crate::text::usage(&error)))?;
+    command(cli.command, out)
+}
+
 fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
     match command {
         Command::Verify { dir, root } => verify::verify(&dir, root, out),
@@ -124,7 +183,20 @@ fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
         Command::State(args) => state::state(&args, out),
         Command::Events(args) => events::events(&args, out),
         Command::Explain { dir, order } => explain::explain(&dir, &order, out),
+        Command::Tail(args) => tail::tail(&args, out),
+        Command::Export(args) => export::export(&args),
     }
+}
+
+/// A note beside what was read of a whole log, which itself stays clean. Damage that only shows
+/// behind the last record is an error here.
+fn say_how_it_ends(walk: &mut Walk, done: &str) -> Result<(), LogError> {
+    if let Tail::Torn { bytes, .. } = walk.end()?.tail {
+        complain(&format!(
+            "note: the log ends torn, as after a crash; {bytes} bytes are not {done}"
+        ));
+    }
+    Ok(())
 }
 
 /// One line on standard error. There is nobody to tell if that fails.
@@ -140,7 +212,8 @@ fn usage(error: &clap::Error) -> u8 {
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         complain(
-            "what to do is missing: verify, state, events, explain or salvage (see replay --help)",
+            "what to do is missing: verify, state, events, explain, tail, export or salvage \
+             (see replay --help)",
         );
         return 2;
     }

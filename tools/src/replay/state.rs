@@ -1,6 +1,6 @@
 //! `replay state`: the state as of a record or a time.
 
-use super::{StateArgs, complain};
+use super::{StateArgs, say_how_it_ends};
 use crate::limits;
 use crate::names::Names;
 use crate::parts::AccountParts;
@@ -11,7 +11,6 @@ use crate::watch::Watch;
 use Align::{Left, Right};
 use std::io::{self, Write};
 use trade_engine::engine::State;
-use trade_engine::journal::Tail;
 use trade_engine::order::{Flags, Order};
 use trade_engine::units::Qty;
 
@@ -32,7 +31,7 @@ pub(super) fn state(args: &StateArgs, out: &mut impl Write) -> Result<(), LogErr
     } else {
         print(state, walk.names(), walk.watch(), out)?;
     }
-    if is_at_end { say_how_it_ends(&mut walk) } else { Ok(()) }
+    if is_at_end { say_how_it_ends(&mut walk, "shown") } else { Ok(()) }
 }
 
 /// Applies what was asked for. Whether the log ended.
@@ -75,16 +74,6 @@ fn check_reached(state: &State, args: &StateArgs, is_at_end: bool) -> Result<(),
         ))),
         Some(_) | None => Ok(()),
     }
-}
-
-/// A note beside the state: the document itself stays clean.
-fn say_how_it_ends(walk: &mut Walk) -> Result<(), LogError> {
-    if let Tail::Torn { bytes, .. } = walk.end()?.tail {
-        complain(&format!(
-            "note: the log ends torn, as after a crash; {bytes} bytes are not shown"
-        ));
-    }
-    Ok(())
 }
 
 fn print(state: &State, names: &Names, watch: &Watch, out: &mut impl Write) -> io::Result<()> {

@@ -1,0 +1,7 @@
+//! A configuration, of any kind; see `targets.rs`.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::config(bytes));

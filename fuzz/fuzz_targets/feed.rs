@@ -1,0 +1,7 @@
+//! A file of market data; see `targets.rs`.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::feed(bytes));

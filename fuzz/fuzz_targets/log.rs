@@ -1,0 +1,7 @@
+//! A log's segment; see `targets.rs`.
+#![no_main]
+
+#[path = "../targets.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| targets::log(bytes));
