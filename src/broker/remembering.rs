@@ -56,14 +56,16 @@ impl<B: Broker> Remembering<B> {
 
     /// Takes in a report, and passes it on.
     fn say(&mut self, ts: Ts, report: Input, reports: &mut Reports) {
-        let order = match report {
-            Input::Trade { order, .. }
-            | Input::Bust { order, .. }
-            | Input::Correct { order, .. }
-            | Input::Status { order, .. }
-            | Input::Replaced { order, .. }
-            | Input::Restated { order, .. } => Some(order),
-            _ => None,
+        let order = if let Input::Trade { order, .. }
+        | Input::Bust { order, .. }
+        | Input::Correct { order, .. }
+        | Input::Status { order, .. }
+        | Input::Replaced { order, .. }
+        | Input::Restated { order, .. } = report
+        {
+            Some(order)
+        } else {
+            None
         };
         let change = self.change_of_cum(&report);
         if let Some(order) = order.and_then(|order| self.orders.get_mut(&order)) {
@@ -78,21 +80,25 @@ impl<B: Broker> Remembering<B> {
 
     /// Lots that an order has traded more because of a report.
     fn change_of_cum(&self, report: &Input) -> i64 {
-        match *report {
-            Input::Trade { qty, .. } => qty.0,
-            Input::Bust { exec_ref, .. } => -self.stands(exec_ref),
-            Input::Correct { exec_ref, qty, .. } => qty.0 - self.stands(exec_ref),
-            _ => 0,
+        if let Input::Trade { qty, .. } = *report {
+            qty.0
+        } else if let Input::Bust { exec_ref, .. } = *report {
+            -self.stands(exec_ref)
+        } else if let Input::Correct { exec_ref, qty, .. } = *report {
+            qty.0 - self.stands(exec_ref)
+        } else {
+            0
         }
     }
 
     /// Lots of a trade as it was last reported.
     fn stands(&self, wanted: ExecKey) -> i64 {
-        let qty = |execution: &(Ts, Input)| match execution.1 {
-            Input::Trade { exec, qty, .. } | Input::Correct { exec, qty, .. } => {
-                (exec == wanted).then_some(qty.0)
-            }
-            _ => None,
+        let qty = |(_, execution): &(Ts, Input)| {
+            let (Input::Trade { exec, qty, .. } | Input::Correct { exec, qty, .. }) = *execution
+            else {
+                return None;
+            };
+            (exec == wanted).then_some(qty.0)
         };
         self.executions.iter().rev().find_map(qty).unwrap_or(0)
     }
@@ -101,42 +107,42 @@ impl<B: Broker> Remembering<B> {
 impl VenueOrder {
     /// What a report makes of it; its quantity is settled.
     fn note(&mut self, report: &Input) {
-        match *report {
-            Input::Trade { .. } | Input::Bust { .. } | Input::Correct { .. } => self.settle(),
-            Input::Replaced { request, qty, price, stop_price, .. } => {
-                self.terms.qty = qty.unwrap_or(self.terms.qty);
-                self.terms.price = price.or(self.terms.price);
-                self.terms.stop_price = stop_price.or(self.terms.stop_price);
+        if let Input::Trade { .. } | Input::Bust { .. } | Input::Correct { .. } = report {
+            self.settle();
+        } else if let Input::Replaced { request, qty, price, stop_price, .. } = *report {
+            self.terms.qty = qty.unwrap_or(self.terms.qty);
+            self.terms.price = price.or(self.terms.price);
+            self.terms.stop_price = stop_price.or(self.terms.stop_price);
+            self.pending.retain(|pending| *pending != request);
+            self.settle();
+        } else if let Input::Restated { qty, .. } = *report {
+            self.terms.qty = qty.unwrap_or(self.terms.qty);
+            self.settle();
+        } else if let Input::Status { kind, request, .. } = *report {
+            self.note_status(kind);
+            if !matches!(kind, StatusKind::PendingCancel | StatusKind::PendingReplace) {
                 self.pending.retain(|pending| *pending != request);
-                self.settle();
             }
-            Input::Restated { qty, .. } => {
-                self.terms.qty = qty.unwrap_or(self.terms.qty);
-                self.settle();
+        }
+    }
+
+    fn note_status(&mut self, kind: StatusKind) {
+        match kind {
+            StatusKind::Accepted if self.state == VenueState::Received => {
+                self.state = VenueState::Open;
             }
-            Input::Status { kind, request, .. } => {
-                match kind {
-                    StatusKind::Accepted if self.state == VenueState::Received => {
-                        self.state = VenueState::Open;
-                    }
-                    StatusKind::Rejected | StatusKind::NotSent => self.state = VenueState::Rejected,
-                    StatusKind::Cancelled => self.state = VenueState::Cancelled,
-                    StatusKind::Expired => self.state = VenueState::Expired,
-                    StatusKind::Accepted
-                    | StatusKind::PendingNew
-                    | StatusKind::Triggered
-                    | StatusKind::DoneForDay
-                    | StatusKind::Suspended
-                    | StatusKind::PendingCancel
-                    | StatusKind::PendingReplace
-                    | StatusKind::CancelRejected
-                    | StatusKind::ReplaceRejected => {}
-                }
-                if !matches!(kind, StatusKind::PendingCancel | StatusKind::PendingReplace) {
-                    self.pending.retain(|pending| *pending != request);
-                }
-            }
-            _ => {}
+            StatusKind::Rejected | StatusKind::NotSent => self.state = VenueState::Rejected,
+            StatusKind::Cancelled => self.state = VenueState::Cancelled,
+            StatusKind::Expired => self.state = VenueState::Expired,
+            StatusKind::Accepted
+            | StatusKind::PendingNew
+            | StatusKind::Triggered
+            | StatusKind::DoneForDay
+            | StatusKind::Suspended
+            | StatusKind::PendingCancel
+            | StatusKind::PendingReplace
+            | StatusKind::CancelRejected
+            | StatusKind::ReplaceRejected => {}
         }
     }
 

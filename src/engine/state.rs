@@ -40,7 +40,8 @@ pub struct State {
     pub(super) checkpoint_seq: u64,
     /// Whether equity is below the maintenance margin of what is held, and that has been said.
     pub(super) margin_call: bool,
-    /// Whether the log has been taken up again and the venue has not been asked yet: nothing leaves.
+    /// Whether the log has been taken up again and the venue has not been asked yet: nothing
+    /// leaves.
     pub(super) reconciling: bool,
     /// The counter of the last own id before the log was first taken up again: from there on there
     /// are some that may have been used, and not been recorded.
@@ -166,7 +167,8 @@ impl State {
         self.margin_call
     }
 
-    /// Whether the log has been taken up again and the venue has not been asked yet: nothing leaves.
+    /// Whether the log has been taken up again and the venue has not been asked yet: nothing
+    /// leaves.
     pub const fn is_reconciling(&self) -> bool {
         self.reconciling
     }

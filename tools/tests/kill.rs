@@ -199,22 +199,24 @@ fn verified(records: &[Vec<Slot>]) -> Option<(State, String)> {
 fn assert_asked_first(records: &[Vec<Slot>]) {
     let mut asking = false;
     for slots in records {
-        match Record::decode(slots).unwrap().body {
-            Body::Input(Input::Restart { .. }, _) => asking = true,
-            Body::Input(Input::Reconciled { .. }, _) => asking = false,
-            Body::Event(Event::Submitted { order }) => {
-                assert!(!asking, "order {order:?} left before the venue was asked");
-            }
-            _ => {}
+        let body = Record::decode(slots).unwrap().body;
+        if let Body::Input(Input::Restart { .. }, _) = body {
+            asking = true;
+        } else if let Body::Input(Input::Reconciled { .. }, _) = body {
+            asking = false;
+        } else if let Body::Event(Event::Submitted { order }) = body {
+            assert!(!asking, "order {order:?} left before the venue was asked");
         }
     }
 }
 
 /// Orders that the venue has and the log has not.
 fn missing(witnessed: &[Value], records: &[Vec<Slot>]) -> Vec<u64> {
-    let submitted = records.iter().filter_map(|slots| match Record::decode(slots).unwrap().body {
-        Body::Event(Event::Submitted { order }) => Some(order.0),
-        _ => None,
+    let submitted = records.iter().filter_map(|slots| {
+        let Body::Event(Event::Submitted { order }) = Record::decode(slots).unwrap().body else {
+            return None;
+        };
+        Some(order.0)
     });
     let submitted: BTreeSet<u64> = submitted.collect();
     let got = witnessed.iter().filter(|line| line["got"] == "new");

@@ -48,8 +48,8 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
 
-    /// Goes on with the log of a run that was killed or stopped: recovers it, asks the venue what it
-    /// has, shows every difference, and only then trades. With the same configuration and data.
+    /// Goes on with the log of a run that was killed or stopped: recovers it, asks the venue what
+    /// it has, shows every difference, and only then trades. With the same configuration and data.
     #[arg(long, value_name = "DIR", conflicts_with = "log")]
     pub resume: Option<PathBuf>,
 

@@ -1,5 +1,5 @@
-//! `run --resume`: a log is recovered, the venue is asked what it has, all that differs is shown, and
-//! only then is traded.
+//! `run --resume`: a log is recovered, the venue is asked what it has, all that differs is shown,
+//! and only then is traded.
 
 use super::{RunError, Stage, broker, say};
 use crate::text::count;
@@ -15,8 +15,8 @@ use trade_engine::resume::{Ending, Found, take_up};
 use trade_engine::runtime::{Around, GatewayPlan, Running, RuntimeSettings, catch_up, resume};
 use trade_engine::strategy::Positions;
 
-/// Takes the log up and starts the threads. `halted`: by the halt file; `released`: who ended a halt
-/// while nothing ran.
+/// Takes the log up and starts the threads. `halted`: by the halt file; `released`: who ended a
+/// halt while nothing ran.
 pub(super) fn go_on(
     stage: Stage<'_>,
     (halted, released): (Option<String>, Option<String>),

@@ -13,8 +13,8 @@ use trade_engine::units::Ts;
 /// How long a venue may take to answer before the line counts as dead.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A broker at the other end of a socket. Once the line is dead it stays so: new orders come back as
-/// not sent, and of those that were under way nobody knows, until a restart asks.
+/// A broker at the other end of a socket. Once the line is dead it stays so: new orders come back
+/// as not sent, and of those that were under way nobody knows, until a restart asks.
 #[derive(Debug)]
 pub struct VenueLine {
     from: BufReader<UnixStream>,

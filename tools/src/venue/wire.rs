@@ -272,11 +272,10 @@ fn as_message(input: &Input) -> Option<Message> {
     if let Input::Bar { instrument, open, high, low, close, .. } = *input {
         return Some(Message::Bar { instrument, prices: [open, high, low, close] });
     }
-    match input {
-        Input::DayRoll {} => Some(Message::DayRoll),
-        Input::Timer {} => Some(Message::Time),
-        _ => None,
+    if let Input::DayRoll {} = input {
+        return Some(Message::DayRoll);
     }
+    matches!(input, Input::Timer {}).then_some(Message::Time)
 }
 
 #[cfg(test)]
