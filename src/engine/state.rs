@@ -232,7 +232,8 @@ impl State {
     }
 
     /// Whether a request that is not outstanding may have left without its record: before the log
-    /// was taken up again, as a cancel does under a halt. Its answer may come after another restart.
+    /// was taken up again, as a cancel does under a halt. Its answer may come after another
+    /// restart.
     pub fn is_unrecorded(&self, request: ClOrdId) -> bool {
         let own = request.source() == usize::from(OWN_SOURCE);
         let used = request <= self.last_ids[usize::from(OWN_SOURCE)];

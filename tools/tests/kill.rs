@@ -235,7 +235,6 @@ fn assert_recovers(life: &Life, before: &[Vec<Slot>], state: &State) {
     };
     let recovered = take_up(&copy, options).unwrap();
     let found = recovered.ending().found_seq;
-    let hash = recovered.state().hash();
     drop(recovered);
     let after = records(&copy);
     assert_eq!(after[..before.len()], *before, "a recovery changed what was there");
@@ -244,7 +243,6 @@ fn assert_recovers(life: &Life, before: &[Vec<Slot>], state: &State) {
     let (last, all) = after.split_last().unwrap();
     assert!(matches!(Record::decode(last).unwrap().body, Body::Input(Input::Restart { .. }, _)));
     assert_eq!(verified(all).unwrap().0.hash(), state.hash(), "not the fold of what was recorded");
-    assert_eq!(verified(&after).unwrap().0.hash(), hash);
     fs::remove_dir_all(&copy).unwrap();
 }
 
