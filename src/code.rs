@@ -148,6 +148,8 @@ codes! {
     NotHalted = 92 "NOT_HALTED",
     /// The input is older than the one before it.
     TimeWentBack = 93 "TIME_WENT_BACK",
+    /// The venue has not been asked yet what it has, since the log was taken up again.
+    NotReconciled = 94 "NOT_RECONCILED",
 
     /// More was traded than was open.
     Overfill = 120 "OVERFILL",
@@ -159,6 +161,8 @@ codes! {
     ConflictingExecution = 123 "CONFLICTING_EXECUTION",
     /// A bust or correction older than the trades that are kept.
     BustApproximate = 124 "BUST_APPROXIMATE",
+    /// The venue has an order otherwise than its reports explain.
+    VenueDiffers = 125 "VENUE_DIFFERS",
 
     /// New exposure in instruments that move together.
     CorrelatedExposure = 140 "CORRELATED_EXPOSURE",

@@ -13,6 +13,7 @@ use crate::instrument::InstrumentId;
 use crate::journal::{Journal, JournalError};
 use crate::order::{ClOrdId, Order};
 use crate::position::Position;
+use crate::resume::Resumed;
 use crate::settings::Settings;
 use crate::strategy::{Bracket, Signal};
 use crate::units::{Price, Ts};
@@ -90,6 +91,22 @@ impl<B: Broker> TradeEngine<B> {
         journal.append(&started.log)?;
         started.journal = Some(journal);
         Ok(started)
+    }
+
+    /// Goes on with a log that has been taken up, at the broker that was asked what it has. What
+    /// the log held before is on the disk: [`TradeEngine::log`] begins anew.
+    pub fn resume(resumed: Resumed, broker: B) -> Self {
+        let Resumed { engine, journal } = resumed;
+        Self {
+            ts: engine.state().ts(),
+            next_id: engine.state().last_id(usize::from(SOURCE)).counter() + 1,
+            engine,
+            broker,
+            reports: Reports::default(),
+            outbox: Outbox::default(),
+            log: Vec::new(),
+            journal: Some(journal),
+        }
     }
 
     /// Moves the clock: inputs without a time of their own happen then.
@@ -206,6 +223,11 @@ impl<B: Broker> TradeEngine<B> {
     /// The broker.
     pub const fn broker(&self) -> &B {
         &self.broker
+    }
+
+    /// Lets go of everything but the broker, as a crash does: the log is as it is.
+    pub fn into_broker(self) -> B {
+        self.broker
     }
 
     /// One order; `None` once it has been retired, or was never taken in.

@@ -403,6 +403,43 @@ record_kinds! {
             /// In 1e-18 of the key's unit; none switches it off.
             value: Option<Money>,
         },
+        /// The log is taken up again by another run of a writer. From here on nothing leaves until
+        /// the venue has been asked; every feeder's ids go on past all that may have been used
+        /// and not been recorded.
+        Restart = 40 "restart" {
+            /// Which run of a writer begins, from 2: that of the log's segments.
+            epoch: u64,
+            /// The last sequence number that was found.
+            found_seq: u64,
+            /// Bytes that were cut off behind it.
+            cut_bytes: u64,
+            /// Whole slots among them.
+            cut_slots: u32,
+            /// Slots that its last group lacked: deciding its input again has added them.
+            completed_slots: u32,
+        },
+        /// The venue has been asked, and all that it said is in the log: orders may leave again.
+        Reconciled = 41 "reconciled" {
+            /// Differences found.
+            differences: u32,
+            /// Executions booked that the log had not seen.
+            executions: u32,
+        },
+        /// An order that the venue has otherwise than its reports can explain, or that nobody here
+        /// knows: its instrument is halted until a person has looked. One that nobody knows is
+        /// taken in as it stands there, so that it counts and can be cancelled.
+        Found = 42 "found" {
+            id: ClOrdId,
+            instrument: InstrumentId,
+            side: Side,
+            ord_type: OrdType,
+            tif: Tif,
+            /// Total, FIX `OrderQty(38)`.
+            qty: Qty,
+            price: Option<Price>,
+            stop_price: Option<Price>,
+            expire_at: Option<Ts>,
+        },
     }
 }
 
@@ -422,7 +459,8 @@ impl Input {
                     qty.0 = qty.0.max(-i64::MAX);
                 }
             }
-            Self::Order { price, stop_price, expire_at, .. } => {
+            Self::Order { price, stop_price, expire_at, .. }
+            | Self::Found { price, stop_price, expire_at, .. } => {
                 for price in [price, stop_price].into_iter().flatten() {
                     price.0 = price.0.max(-i64::MAX);
                 }
@@ -469,9 +507,46 @@ impl Input {
             | Self::Rate { .. }
             | Self::Bust { .. }
             | Self::Correct { .. }
+            | Self::Restart { .. }
+            | Self::Reconciled { .. }
             | Self::Stop {} => {}
         }
         self
+    }
+
+    /// Whether an order or a request may leave because of it: it must wait until the venue has been
+    /// asked.
+    pub const fn may_send(&self) -> bool {
+        match self {
+            Self::Signal { .. }
+            | Self::Order { .. }
+            | Self::Cancel { .. }
+            | Self::Replace { .. }
+            | Self::ClosePosition { .. }
+            | Self::Contingent { .. }
+            | Self::Halt { .. }
+            | Self::CancelAll {}
+            | Self::Continue {} => true,
+            Self::Text { .. }
+            | Self::Opening { .. }
+            | Self::Mark { .. }
+            | Self::Bar { .. }
+            | Self::Rate { .. }
+            | Self::Trade { .. }
+            | Self::Status { .. }
+            | Self::Replaced { .. }
+            | Self::Restated { .. }
+            | Self::Bust { .. }
+            | Self::Correct { .. }
+            | Self::Resume {}
+            | Self::DayRoll {}
+            | Self::Timer {}
+            | Self::Stop {}
+            | Self::SetLimit { .. }
+            | Self::Restart { .. }
+            | Self::Reconciled { .. }
+            | Self::Found { .. } => false,
+        }
     }
 }
 

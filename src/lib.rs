@@ -51,6 +51,8 @@ pub mod engine;
 
 pub mod replay;
 
+pub mod resume;
+
 pub mod embedded;
 
 // The threads.

@@ -99,6 +99,10 @@ pub const EVENT_RING_SLOTS_MIN: usize = 8 * SLOTS_PER_INPUT_MAX;
 /// Largest event ring that can be configured: 64 MiB.
 pub const EVENT_RING_SLOTS_MAX: usize = 1 << 20;
 
+/// How far every feeder's ids go on past the last one in a log that is taken up again: what had
+/// been used and not been recorded lay in the event ring, at least a slot each.
+pub const RESTART_IDS_GAP: u64 = EVENT_RING_SLOTS_MAX as u64;
+
 /// Slots of the event ring that the words of a kill take: two a record, and a checkpoint that may
 /// fall behind each.
 pub const KILL_WORDS_SLOTS: usize = 3 * REASON_PARTS_MAX;

@@ -222,6 +222,11 @@ impl Output for Expected {
 }
 
 impl Redecide {
+    /// Goes on behind a whole group of a log, from the state that it left.
+    pub fn resume(state: State) -> Self {
+        Self { engine: Some(Engine::resume(state)), ..Self::default() }
+    }
+
     /// Checks the next record.
     ///
     /// # Errors
@@ -271,6 +276,16 @@ impl Redecide {
     /// Records that deciding again has beyond the end of the log: a crash cut the last group.
     pub fn missing_slots(&self) -> usize {
         self.expected.slots.len() - self.expected.seen
+    }
+
+    /// Those records.
+    pub fn missing(&self) -> &[Slot] {
+        &self.expected.slots[self.expected.seen..]
+    }
+
+    /// The engine after the last input, what is missing included; `None` before the head is whole.
+    pub fn into_engine(self) -> Option<Engine> {
+        self.engine
     }
 
     /// The state after the last input.

@@ -281,14 +281,35 @@ fn contingent_events() -> Vec<Event> {
     ]
 }
 
+/// What a log says when it is taken up again.
+fn restart_inputs() -> Vec<Input> {
+    let (cut_bytes, cut_slots, completed_slots) = (0x55, 0x66, 0x77);
+    vec![
+        Input::Restart { epoch: 2, found_seq: 0x1122, cut_bytes, cut_slots, completed_slots },
+        Input::Reconciled { differences: 3, executions: 4 },
+        Input::Found {
+            id: ORDER,
+            instrument: ES,
+            side: Side::Sell,
+            ord_type: OrdType::StopLimit,
+            tif: Tif::Gtd,
+            qty: QTY,
+            price: Some(PX),
+            stop_price: STOP,
+            expire_at: Some(AT),
+        },
+    ]
+}
+
 /// One record of every kind, its fields all different from what they are when left out.
 fn samples() -> Vec<Body> {
     let openings = openings().into_iter().map(Body::Opening);
     let inputs = inputs().into_iter().map(|input| Body::Input(input, 0xa1a2_a3a4_a5a6_a7a8));
     let events = order_events().into_iter().chain(money_and_control_events());
     let events = events.chain(contingent_events()).map(Body::Event);
-    let contingent = Body::Input(contingent_input(), 0xa1a2_a3a4_a5a6_a7a8);
-    openings.chain(inputs).chain(events).chain([contingent]).collect()
+    let later = [contingent_input()].into_iter().chain(restart_inputs());
+    let later = later.map(|input| Body::Input(input, 0xa1a2_a3a4_a5a6_a7a8));
+    openings.chain(inputs).chain(events).chain(later).collect()
 }
 
 #[test]

@@ -14,7 +14,9 @@ const LAYERS: &[&[&str]] = &[
     &["event", "broker", "strategy"],
     &["config", "journal"],
     &["engine"],
-    &["replay", "embedded", "runtime"],
+    &["replay"],
+    &["resume"],
+    &["embedded", "runtime"],
 ];
 
 /// Calls that write state.

@@ -1,5 +1,6 @@
 //! What goes out to a broker, and what comes back.
 
+use super::Statement;
 use crate::codec::Chars;
 use crate::input::{Input, StatusKind, Subject};
 use crate::instrument::InstrumentId;
@@ -62,6 +63,15 @@ pub enum Message {
 }
 
 impl Message {
+    /// The order that it is about; `None` for market data and time, which stay in the house.
+    pub const fn order(&self) -> Option<ClOrdId> {
+        match self {
+            Self::New(new) => Some(new.order),
+            Self::Cancel { order, .. } | Self::Replace { order, .. } => Some(*order),
+            Self::Mark { .. } | Self::Bar { .. } | Self::DayRoll | Self::Time => None,
+        }
+    }
+
     /// What it is about: the router's key. `None` for what concerns every venue.
     pub const fn instrument(&self) -> Option<InstrumentId> {
         match self {
@@ -185,4 +195,14 @@ pub trait Broker {
 
     /// Adds reports that came on their own, from a venue with a line of its own. Called every turn.
     fn poll(&mut self, _reports: &mut Reports) {}
+
+    /// What the venue has of us: every order that is at work there, what became of `orders` as far
+    /// as it still knows, and every execution since `since`, domain time. Asked once, before an
+    /// engine that takes up a log trades; reports from before that moment need not come any more.
+    ///
+    /// # Errors
+    /// A line for a person: the venue cannot be asked, and so nothing may be traded.
+    fn statement(&mut self, _since: Ts, _orders: &[ClOrdId]) -> Result<Statement, String> {
+        Err("this broker cannot say what it has".to_owned())
+    }
 }

@@ -1,7 +1,8 @@
 //! Which venue does a message go to? One table, from instrument to venue.
 
-use super::{Broker, Message, Reports};
+use super::{Broker, Message, Reports, Statement};
 use crate::instrument::InstrumentId;
+use crate::order::ClOrdId;
 use crate::units::Ts;
 use std::fmt;
 
@@ -89,6 +90,18 @@ impl Broker for Router {
         for venue in &mut self.venues {
             venue.poll(reports);
         }
+    }
+
+    fn statement(&mut self, since: Ts, orders: &[ClOrdId]) -> Result<Statement, String> {
+        let mut all = Statement::default();
+        for (number, venue) in self.venues.iter_mut().enumerate() {
+            let one = venue.statement(since, orders);
+            let Statement { orders, executions } =
+                one.map_err(|what| format!("venue {number}: {what}"))?;
+            all.orders.extend(orders);
+            all.executions.extend(executions);
+        }
+        Ok(all)
     }
 }
 

@@ -23,7 +23,7 @@
 
 use super::ledger::{Added, Ledger};
 use super::matching::{Market, Outcome, Quote, Terms, meet};
-use super::{Broker, Message, NewOrder, Reports};
+use super::{Broker, Message, NewOrder, Reports, Statement, VenueOrder, VenueState};
 use crate::code::Code;
 use crate::input::{ExecKey, Input, StatusKind};
 use crate::instrument::{Instrument, InstrumentId};
@@ -529,6 +529,34 @@ impl Broker for SimulatedBroker {
             Message::DayRoll => self.end(out, |new| new.tif == Tif::Day),
             Message::New(_) | Message::Cancel { .. } | Message::Replace { .. } | Message::Time => {}
         }
+    }
+
+    /// What is at work and on its way. It keeps neither what is finished nor what has traded: see
+    /// [`Remembering`](super::Remembering).
+    fn statement(&mut self, _since: Ts, _orders: &[ClOrdId]) -> Result<Statement, String> {
+        let pending = |of: ClOrdId| {
+            let asked = self.in_flight.iter().filter_map(move |(_, message)| match *message {
+                Message::Cancel { order, request, .. }
+                | Message::Replace { order, request, .. } => (order == of).then_some(request),
+                Message::New(_) => None,
+                Message::Mark { .. } | Message::Bar { .. } | Message::DayRoll | Message::Time => {
+                    unreachable!("only orders and requests are delayed")
+                }
+            });
+            asked.collect()
+        };
+        let stands = |terms: NewOrder, state| VenueOrder {
+            terms,
+            state,
+            cum_qty: Qty(0),
+            pending: pending(terms.order),
+        };
+        let coming = self.in_flight.iter().filter_map(|(_, message)| {
+            let Message::New(new) = message else { return None };
+            Some(stands(*new, VenueState::Received))
+        });
+        let resting = self.resting.iter().map(|resting| stands(resting.new, VenueState::Open));
+        Ok(Statement { orders: resting.chain(coming).collect(), executions: Vec::new() })
     }
 }
 

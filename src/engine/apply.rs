@@ -10,7 +10,7 @@ use crate::codec::FLAG_CLAMPED;
 use crate::event::{Body, Event, Record};
 use crate::input::Input;
 use crate::instrument::InstrumentId;
-use crate::limits::{PRICE_MAX, QTY_MAX};
+use crate::limits::{PRICE_MAX, QTY_MAX, RESTART_IDS_GAP, SOURCES_MAX};
 use crate::order::{
     Cell, ClOrdId, Flags, Links, OrdType, Order, OrderBook, OrderEvent, OrderState, Request,
     RequestKind, Requests, Sent, SweepKind, Tif,
@@ -70,6 +70,8 @@ pub fn apply(state: &mut State, record: &Record) -> Result<(), Diverged> {
         Body::Opening(_) => Ok(()),
         // An input that is refused for its time changes nothing.
         Body::Input(..) if clamped && state.settings.refuse_old_time => Ok(()),
+        // Nor does one that has to wait for the venue.
+        Body::Input(input, _) if state.reconciling && input.may_send() => Ok(()),
         Body::Input(input, _) => state.apply_input(input),
         Body::Event(event) => state.apply_event(event),
     }
@@ -112,6 +114,8 @@ impl State {
             }
             Input::Continue {} => self.take_due(),
             Input::Timer {} => self.try_late(),
+            Input::Restart { .. } => self.restart(),
+            Input::Reconciled { .. } => self.reconciling = false,
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Signal { .. }
@@ -131,9 +135,22 @@ impl State {
             | Input::Bust { .. }
             | Input::Correct { .. }
             | Input::SetLimit { .. }
+            | Input::Found { .. }
             | Input::Stop {} => {}
         }
         Ok(())
+    }
+
+    /// Another run begins: what the one before had used and not recorded is not used again.
+    fn restart(&mut self) {
+        self.reconciling = true;
+        let own = self.last_ids[usize::from(OWN_SOURCE)].counter();
+        self.unrecorded_after.get_or_insert(own);
+        for source in 0..SOURCES_MAX {
+            let number = u8::try_from(source).expect("limits.rs bounds it");
+            let last = self.last_ids[source].counter();
+            self.spend_id(ClOrdId::new(number, last + RESTART_IDS_GAP));
+        }
     }
 
     #[expect(clippy::too_many_lines, reason = "one line an event")]

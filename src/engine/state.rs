@@ -40,6 +40,12 @@ pub struct State {
     pub(super) checkpoint_seq: u64,
     /// Whether equity is below the maintenance margin of what is held, and that has been said.
     pub(super) margin_call: bool,
+    /// Whether the log has been taken up again and the venue has not been asked yet: nothing
+    /// leaves.
+    pub(super) reconciling: bool,
+    /// The counter of the last own id before the log was first taken up again: from there on there
+    /// are some that may have been used, and not been recorded.
+    pub(super) unrecorded_after: Option<u64>,
     /// Whether any instrument has a maintenance margin that is to be watched.
     pub(super) watches_margin: bool,
 }
@@ -79,6 +85,8 @@ impl State {
             overdue_since: Ts(i64::MIN),
             checkpoint_seq: 0,
             margin_call: false,
+            reconciling: false,
+            unrecorded_after: None,
             watches_margin,
             settings,
         }
@@ -159,6 +167,17 @@ impl State {
         self.margin_call
     }
 
+    /// Whether the log has been taken up again and the venue has not been asked yet: nothing
+    /// leaves.
+    pub const fn is_reconciling(&self) -> bool {
+        self.reconciling
+    }
+
+    /// The last id that a feeder has used; [`ClOrdId::NONE`] before its first, and for no feeder.
+    pub fn last_id(&self, source: usize) -> ClOrdId {
+        self.last_ids.get(source).copied().unwrap_or_default()
+    }
+
     /// Maintenance margin of everything that is held, in the account's currency; what has none
     /// needs none. `None` past the range, or where a rate is missing.
     pub fn maintenance_margin(&self) -> Option<Money> {
@@ -212,6 +231,15 @@ impl State {
         ClOrdId::new(OWN_SOURCE, self.last_ids[OWN_SOURCE as usize].counter() + 1)
     }
 
+    /// Whether a request that is not outstanding may have left without its record: before the log
+    /// was taken up again, as a cancel does under a halt. Its answer may come after another
+    /// restart.
+    pub fn is_unrecorded(&self, request: ClOrdId) -> bool {
+        let own = request.source() == usize::from(OWN_SOURCE);
+        let used = request <= self.last_ids[usize::from(OWN_SOURCE)];
+        own && used && self.unrecorded_after.is_some_and(|after| request.counter() > after)
+    }
+
     /// What the risk rules may see.
     pub fn risk_view(&self) -> RiskView<'_> {
         RiskView {
@@ -255,7 +283,9 @@ impl State {
         self.sweeps.digest(&mut digest);
         digest.signed(self.overdue_since.0);
         digest.word(self.checkpoint_seq);
-        digest.word(u64::from(self.margin_call));
+        let unrecorded = self.unrecorded_after.map_or(0, |counter| counter + 1);
+        let flags = u64::from(self.margin_call) | u64::from(self.reconciling) << 1;
+        digest.word(flags | unrecorded << 2);
         digest.finish()
     }
 }

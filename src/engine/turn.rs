@@ -139,6 +139,8 @@ impl<'a, O: Output> Turn<'a, O> {
 
     /// Sends a message once the group is complete.
     pub(super) fn send(&mut self, message: Message) {
+        let leaves = message.order().is_some();
+        assert!(!(leaves && self.state.reconciling), "the venue has not been asked yet");
         self.messages.push(message);
     }
 

@@ -55,19 +55,10 @@ const fn cancelled(message: &ToBroker) -> Option<ClOrdId> {
     }
 }
 
-/// The order that a message is about.
-const fn order_of(message: &Message) -> Option<ClOrdId> {
-    match message {
-        Message::New(new) => Some(new.order),
-        Message::Cancel { order, .. } | Message::Replace { order, .. } => Some(*order),
-        Message::Mark { .. } | Message::Bar { .. } | Message::DayRoll | Message::Time => None,
-    }
-}
-
 impl Aside {
     fn push(&mut self, message: ToBroker, seen_at: Option<u64>) {
         if let Dispatch::Out(Outbound { seq, message, .. }) = message.message
-            && let Some(order) = order_of(&message)
+            && let Some(order) = message.order()
         {
             self.orders.insert(order, seq);
         }
@@ -77,7 +68,7 @@ impl Aside {
     fn pop(&mut self) {
         let (message, _) = self.messages.pop_front().expect("it was at the head");
         if let Dispatch::Out(Outbound { seq, message, .. }) = message.message
-            && let Some(order) = order_of(&message)
+            && let Some(order) = message.order()
             && self.orders.get(&order) == Some(&seq)
         {
             self.orders.remove(&order);

@@ -6,6 +6,7 @@ use super::latency::{Latencies, Stage};
 use super::shared::Shared;
 use super::wire::{Feedback, Inbound, ToEngine};
 use crate::config::Pace;
+use crate::engine::State;
 use crate::input::Input;
 use crate::order::ClOrdId;
 use crate::strategy::{Bar, Mark, Positions, Signal, Strategy};
@@ -156,6 +157,15 @@ impl GatewayLoop {
             origin: None,
             moved_at: begun,
         }
+    }
+
+    /// Goes on where an engine stands that has been taken up: what it holds, and past the ids that
+    /// it has seen.
+    #[must_use]
+    pub fn resume(mut self, state: &State) -> Self {
+        self.positions = Positions::of(state.books());
+        self.next_id = state.last_id(usize::from(SOURCE)).counter() + 1;
+        self
     }
 
     /// Takes in what the engine says.

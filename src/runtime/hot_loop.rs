@@ -337,6 +337,9 @@ impl HotLoop {
                 | Input::Correct { .. }
                 | Input::SetLimit { .. }
                 | Input::Resume {}
+                | Input::Restart { .. }
+                | Input::Reconciled { .. }
+                | Input::Found { .. }
                 | Input::Stop {} => 0,
                 Input::Mark { .. } | Input::Bar { .. } | Input::Rate { .. } | Input::Timer {} => {
                     forwarded

@@ -12,6 +12,7 @@
 
 mod agent;
 mod broker_loop;
+mod catch_up;
 mod clock;
 mod control;
 mod gateway_loop;
@@ -27,6 +28,7 @@ mod wire;
 
 pub use agent::{Agent, Findings, Turn, run};
 pub use broker_loop::{BrokerEnds, BrokerLoop};
+pub use catch_up::catch_up;
 pub use clock::Clock;
 pub use control::{Control, ControlError};
 pub use gateway_loop::{Feed, GatewayEnds, GatewayLoop, GatewayPlan, Progress, Tick};
@@ -45,6 +47,7 @@ use crate::codec::Slot;
 use crate::config::{Idle, Release, SyncPolicy};
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::journal::{Journal, JournalError};
+use crate::resume::Resumed;
 use crate::settings::Settings;
 use crate::units::Ts;
 use rtrb::RingBuffer;
@@ -145,15 +148,49 @@ impl Output for HeadRecords {
 pub fn start(parts: Parts) -> Result<Running, StartError> {
     let Parts { settings, runtime, mut journal, broker, gateway, opened, halted } = parts;
     runtime.check(&settings).map_err(StartError::Settings)?;
-    let cores = Cores::plan(runtime.engine_core).map_err(StartError::Settings)?;
     let config = crate::config::canonical::write(&settings);
-    let orders_ring = MESSAGE_RING + hot_loop::orders_ring_min(settings.capacity.orders);
     let mut engine = Engine::new(settings);
     let mut head = HeadRecords::default();
     let build = concat!("trade_engine ", env!("CARGO_PKG_VERSION"));
     engine.open_log(opened, build, &config, &mut head);
     journal.append(&head.0).map_err(StartError::Journal)?;
+    launch(engine, journal, Around { runtime, broker, gateway, halted })
+}
 
+/// What goes on around an engine that has been taken up from its log.
+pub struct Around {
+    /// How the threads run.
+    pub runtime: RuntimeSettings,
+    /// Where the orders go: the broker that was asked what it has.
+    pub broker: Box<dyn Broker + Send>,
+    /// Where market data and signals come from: see [`catch_up`].
+    pub gateway: GatewayPlan,
+    /// As [`Parts::halted`]; a halt in the log stands without it.
+    pub halted: Option<String>,
+}
+
+impl std::fmt::Debug for Around {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Around").field("runtime", &self.runtime).finish_non_exhaustive()
+    }
+}
+
+/// Starts the threads around an engine that has been taken up from its log and has asked the venue.
+///
+/// # Errors
+/// [`StartError`]; nothing runs then.
+pub fn resume(resumed: Resumed, around: Around) -> Result<Running, StartError> {
+    let Resumed { engine, journal } = resumed;
+    around.runtime.check(engine.state().settings()).map_err(StartError::Settings)?;
+    launch(engine, journal, around)
+}
+
+fn launch(engine: Engine, mut journal: Journal, around: Around) -> Result<Running, StartError> {
+    let Around { runtime, broker, gateway, halted } = around;
+    assert!(!engine.state().is_reconciling(), "the venue has been asked");
+    let cores = Cores::plan(runtime.engine_core).map_err(StartError::Settings)?;
+    let orders_max = engine.state().settings().capacity.orders;
+    let orders_ring = MESSAGE_RING + hot_loop::orders_ring_min(orders_max);
     let (shared, clock) = (Shared::default(), Clock::new());
     let (control, commands) = Control::new(shared.clone());
     if let Some(reason) = halted {
@@ -173,6 +210,11 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
         orders: orders_in,
         feedback: feedback_in,
     };
+    let gateway_ends = GatewayEnds { inputs: inputs_in, feedback: feedback_out };
+    let timer = runtime.timer_interval_ms;
+    let gateway_loop =
+        GatewayLoop::new(gateway, gateway_ends, timer, shared.clone(), clock.clone());
+    let gateway_loop = gateway_loop.resume(engine.state());
     let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
     let sealer = journal.take_sealer().expect("nobody has taken it");
     let seal_loop = SealLoop::new(sealer, shared.clone());
@@ -181,11 +223,7 @@ pub fn start(parts: Parts) -> Result<Running, StartError> {
     let sync = if synced { SyncPolicy::EveryBatch } else { runtime.sync };
     let journal_loop = JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), sync);
     let broker_ends = BrokerEnds { orders: orders_out, inbound: reports_in };
-    let broker_loop =
-        BrokerLoop::new(broker, broker_ends, runtime.release, shared.clone(), clock.clone());
-    let gateway_ends = GatewayEnds { inputs: inputs_in, feedback: feedback_out };
-    let timer = runtime.timer_interval_ms;
-    let gateway_loop = GatewayLoop::new(gateway, gateway_ends, timer, shared, clock);
+    let broker_loop = BrokerLoop::new(broker, broker_ends, runtime.release, shared, clock);
 
     // A segment is closed every million records: a thread of its own must not spin for that.
     let idle_seal = if cores.layout == Layout::Many { Idle::Park } else { runtime.idle_journal };

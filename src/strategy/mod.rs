@@ -22,6 +22,7 @@ pub use window::Window;
 use crate::input::{Input, SignalSide};
 use crate::instrument::InstrumentId;
 use crate::order::ClOrdId;
+use crate::risk::InstrumentBook;
 use crate::units::{Price, Qty, Ratio, Ts};
 
 /// A completed bar.
@@ -66,6 +67,13 @@ impl Positions {
     /// Nothing held in any of `instruments` instruments.
     pub fn new(instruments: usize) -> Self {
         Self(vec![(Qty(0), None); instruments])
+    }
+
+    /// What these books hold, by the place of each.
+    pub fn of(books: &[InstrumentBook]) -> Self {
+        let held =
+            |book: &InstrumentBook| (book.position.qty, book.position.avg_px(book.lot_value));
+        Self(books.iter().map(held).collect())
     }
 
     /// Notes what is held: signed lots, and the average price paid, 1e-9.

@@ -16,5 +16,6 @@ pub mod summary;
 pub mod text;
 pub mod timeline;
 pub mod trade;
+pub mod venue;
 pub mod walk;
 pub mod watch;

@@ -7,6 +7,7 @@ mod executions;
 mod orders;
 mod reports;
 mod requests;
+mod restart;
 
 use super::turn::{Output, Turn};
 use crate::code::Code;
@@ -23,8 +24,11 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         let (code, number) = (Code::TimeClamped, crate::units::Ratio(0));
         turn.emit(Event::Warning { code, order: ClOrdId::NONE, other: u16::MAX, number });
     }
+    if turn.state().is_reconciling() && input.may_send() {
+        return turn.refuse(Code::NotReconciled, ClOrdId::NONE, ClOrdId::NONE);
+    }
     match *input {
-        Input::Text { .. } => {}
+        Input::Text { .. } | Input::Restart { .. } | Input::Reconciled { .. } => {}
         Input::Opening { instrument, qty, avg_px } => {
             control::opening(turn, instrument, qty, avg_px);
         }
@@ -54,6 +58,7 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::Bust { order, exec, exec_ref } => busts::bust(turn, order, exec, exec_ref),
         Input::Correct { .. } => busts::correct(turn, input),
         Input::SetLimit { .. } => control::set_limit(turn, input),
+        Input::Found { .. } => restart::found(turn, input),
         Input::Stop {} => turn.checkpoint(),
     }
     if let Input::Mark { .. } | Input::Bar { .. } | Input::Timer {} | Input::DayRoll {} = input {

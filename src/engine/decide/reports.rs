@@ -92,7 +92,10 @@ fn end(turn: &mut Turn<'_, impl Output>, order: &Order, event: OrderEvent, ended
 
 fn cancelled(turn: &mut Turn<'_, impl Output>, order: &Order, request: ClOrdId) {
     let found = order.requests.find(RequestKind::Cancel, request.some());
-    if found.is_none() && request != ClOrdId::NONE {
+    // One that left without its record under a halt: that nobody here knows it makes the order no
+    // less ended.
+    let unrecorded = turn.state().is_unrecorded(request);
+    if found.is_none() && request != ClOrdId::NONE && !unrecorded {
         return turn.refuse(Code::UnknownRequest, order.id, request);
     }
     // With none outstanding the venue did it on its own, which is legal.

@@ -9,6 +9,7 @@ use trade_engine_tools::check_config::check_config;
 use trade_engine_tools::run::halt_file::HaltFile;
 use trade_engine_tools::run::{RunArgs, run, socket};
 use trade_engine_tools::text::{clean, usage};
+use trade_engine_tools::venue::{VenueArgs, serve};
 
 /// Order execution engine: plays market data through strategy, risk, orders, broker and log.
 #[derive(Parser)]
@@ -25,6 +26,8 @@ struct Cli {
 enum Command {
     /// Plays market data (the default).
     Run(RunArgs),
+    /// A simulated venue in a process of its own, for `run --venue`: it outlives the engine.
+    Venue(VenueArgs),
     /// Reads a configuration and prints what was understood.
     CheckConfig {
         /// The configuration.
@@ -78,6 +81,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         None => run(&args).map_err(|error| error.to_string()),
         Some(Command::Run(args)) => run(&args).map_err(|error| error.to_string()),
+        Some(Command::Venue(args)) => serve(&args),
         Some(Command::CheckConfig { file }) => {
             // Whoever closes the pipe has read enough.
             let show = |understood: String| drop(io::stdout().write_all(understood.as_bytes()));

@@ -110,7 +110,8 @@ impl Teller<'_> {
             | Input::Replaced { .. }
             | Input::Restated { .. }
             | Input::Bust { .. }
-            | Input::Correct { .. } => return self.report(input),
+            | Input::Correct { .. }
+            | Input::Found { .. } => return self.report(input),
             Input::Text { .. }
             | Input::Opening { .. }
             | Input::Mark { .. }
@@ -123,6 +124,8 @@ impl Teller<'_> {
             | Input::Continue {}
             | Input::Rate { .. }
             | Input::SetLimit { .. }
+            | Input::Restart { .. }
+            | Input::Reconciled { .. }
             | Input::Stop {} => return None,
         })
     }
@@ -170,6 +173,10 @@ impl Teller<'_> {
                 self.qty_of(order, qty),
                 exec_ref.0
             ),
+            Input::Found { instrument, side, qty, .. } => {
+                let qty = qty_text(self.state, instrument, qty);
+                format!("asked after a restart, the venue has it: {} {qty}", side.name())
+            }
             Input::Signal { .. }
             | Input::Order { .. }
             | Input::Contingent { .. }
@@ -188,6 +195,8 @@ impl Teller<'_> {
             | Input::Continue {}
             | Input::Rate { .. }
             | Input::SetLimit { .. }
+            | Input::Restart { .. }
+            | Input::Reconciled { .. }
             | Input::Stop {} => return None,
         })
     }

@@ -6,6 +6,7 @@ pub mod halt_file;
 mod latch;
 mod limit;
 mod report;
+mod resume;
 pub mod socket;
 
 use self::desk::Desk;
@@ -16,6 +17,7 @@ use self::socket::ControlSocket;
 use crate::feed::{Feed, FeedError, FeedSettings, FeedSource};
 use crate::summary::Summary;
 use crate::timeline::Timeline;
+use crate::venue::VenueLine;
 use crate::walk::LogError;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::fmt;
@@ -24,13 +26,15 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
-use trade_engine::broker::{RouteError, Router, SimError, SimulatedBroker};
+use trade_engine::broker::{Broker, RouteError, Router, SimError, SimulatedBroker};
 use trade_engine::calendar::CalendarError;
-use trade_engine::config::{BrokerConfig, Config, ConfigError, Pace};
+use trade_engine::config::{BrokerConfig, Config, ConfigError, Pace, Release, canonical};
+use trade_engine::engine::State;
 use trade_engine::event::DECIDE_VERSION;
 use trade_engine::instrument::InstrumentId;
 use trade_engine::journal::{Journal, JournalError, JournalOptions, LogReader};
 use trade_engine::replay::Replay;
+use trade_engine::resume::ResumeError;
 use trade_engine::runtime::{
     Clock, GatewayPlan, Outcome, Parts, Running, RuntimeSettings, StartError, start,
 };
@@ -43,6 +47,15 @@ pub struct RunArgs {
     /// Directory of the log: new or empty. Default: a new one under ./logs.
     #[arg(long, value_name = "DIR")]
     pub log: Option<PathBuf>,
+
+    /// Goes on with the log of a run that was killed or stopped: recovers it, asks the venue what
+    /// it has, shows every difference, and only then trades. With the same configuration and data.
+    #[arg(long, value_name = "DIR", conflicts_with = "log")]
+    pub resume: Option<PathBuf>,
+
+    /// Trades at the venue that listens on this socket, instead of at one inside. See `venue`.
+    #[arg(long, value_name = "SOCKET")]
+    pub venue: Option<PathBuf>,
 
     /// Print the summary as one JSON document.
     #[arg(long)]
@@ -140,7 +153,7 @@ macro_rules! from_setting {
     };
 }
 
-from_setting!(CalendarError, SimError, RouteError);
+from_setting!(CalendarError, SimError, RouteError, ResumeError);
 
 /// Sessions are expanded this far beyond the last bar, so that its day has an end.
 const SLACK_NANOS: i64 = 14 * 86_400 * 1_000_000_000;
@@ -173,7 +186,7 @@ fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
     let (from, last) = bars.span();
     let to = Ts(last.0.saturating_add(SLACK_NANOS));
     let settings = config.settings(Some(&bars.symbols), from, to)?;
-    let dir = match &args.log {
+    let dir = match args.resume.as_ref().or(args.log.as_ref()) {
         Some(dir) => dir.clone(),
         None => default_dir()?,
     };
@@ -182,8 +195,8 @@ fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
         report::heading(&mut out, (&config, &settings), &source, &bars)?;
     }
     let timeline = timeline(bars, &settings, &config, to)?;
-    let stage = Stage { config: &config, settings, timeline, pace, dir: &dir };
-    let played = play(stage, Switches::of(args, &config)?)?;
+    let stage = Stage { config: &config, settings, timeline, pace, dir: &dir, args };
+    let played = play(stage, Switches::of(args, &config)?, &mut out)?;
     finish(args, &played, &dir, &mut out)
 }
 
@@ -258,11 +271,24 @@ fn default_dir() -> Result<PathBuf, RunError> {
     }
 }
 
-fn broker(config: &Config, settings: &Settings) -> Result<Router, RunError> {
+/// The venue: at the end of a line, or inside. One inside begins with what is held, and with no
+/// order.
+fn broker(stage: &Stage<'_>, held: Option<&State>) -> Result<Box<dyn Broker + Send>, RunError> {
+    let Stage { config, settings, args, .. } = stage;
+    if let Some(socket) = &args.venue {
+        let line = VenueLine::open(socket, &canonical::write(settings));
+        return Ok(Box::new(line.map_err(RunError::Setting)?));
+    }
     let BrokerConfig::Simulated(sim) = &config.broker;
-    let venue = SimulatedBroker::new(0, sim.clone(), settings.instruments.clone())?;
+    let mut venue = SimulatedBroker::new(0, sim.clone(), settings.instruments.clone())?;
+    for book in held.map_or(&[][..], State::books) {
+        if let Some(avg_px) = book.position.avg_px(book.lot_value) {
+            let instrument = settings.instrument(&book.spec.symbol).expect("it is the log's");
+            venue.open_position(instrument, book.position.qty, avg_px);
+        }
+    }
     let routes = vec![Some(0); settings.instruments.len()];
-    Ok(Router::new(vec![Box::new(venue)], routes)?)
+    Ok(Box::new(Router::new(vec![Box::new(venue)], routes)?))
 }
 
 /// What was played.
@@ -279,6 +305,7 @@ struct Stage<'a> {
     timeline: Timeline,
     pace: Pace,
     dir: &'a Path,
+    args: &'a RunArgs,
 }
 
 /// The ways to halt a run and to end it, beside those of the engine itself.
@@ -315,33 +342,20 @@ fn say(what: &str) {
     let _ = writeln!(io::stderr(), "trade-engine: {}", crate::text::clean(what));
 }
 
-fn play(stage: Stage<'_>, switches: Switches) -> Result<Played, RunError> {
-    let Stage { config, settings, timeline, pace, dir } = stage;
-    let (moments, opened) = (timeline.len() as u64, timeline.begins());
-    let options = JournalOptions {
-        segment_size: config.log.segment_size,
-        decide_version: DECIDE_VERSION,
-        pad_to_sector: config.runtime.release == trade_engine::config::Release::Synced,
-    };
-    let broker = Box::new(broker(config, &settings)?);
-    let runtime = RuntimeSettings::of(config);
-    let journal = Journal::create(dir, options)?;
+fn play(stage: Stage<'_>, switches: Switches, out: &mut impl Write) -> Result<Played, RunError> {
+    let moments = stage.timeline.len() as u64;
     let progress = Arc::new(AtomicU64::new(0));
-    let instruments = settings.instruments.len();
-    let gateway = GatewayPlan {
-        feed: Box::new(timeline),
-        strategy: config.strategy.build(instruments),
-        // The only one of its configuration.
-        strategy_number: 1,
-        pace,
-        instruments,
-        progress: Arc::clone(&progress),
-    };
+    let owners = Owners::of(&stage.settings);
+    // Before the latch uses them up: they end a halt that the log has, too.
+    let released = switches.halt_file.as_ref().and_then(HaltFile::released);
     let latch = switches.halt_file.clone().map(|file| Latch::new(file, &mut say));
     let (mut latch, halted) = latch.map_or((None, None), |(latch, halted)| (Some(latch), halted));
-    let owners = Owners::of(&settings);
     let words = halted.clone();
-    let running = start(Parts { settings, runtime, journal, broker, gateway, opened, halted })?;
+    let running = if stage.args.resume.is_some() {
+        resume::go_on(stage, (halted, released), &progress, out)?
+    } else {
+        begin(stage, halted, &progress)?
+    };
     let desk = Arc::new(Desk::new(running.control(), owners, words));
     if let Some(socket) = &switches.socket {
         socket.serve(&desk)?;
@@ -357,6 +371,42 @@ fn play(stage: Stage<'_>, switches: Switches) -> Result<Played, RunError> {
         outcome,
         interrupted_at: (was_interrupted && done < moments).then_some((done, moments)),
     })
+}
+
+impl Stage<'_> {
+    /// How its log is written.
+    fn journal_options(&self) -> JournalOptions {
+        JournalOptions {
+            segment_size: self.config.log.segment_size,
+            decide_version: DECIDE_VERSION,
+            pad_to_sector: self.config.runtime.release == Release::Synced,
+        }
+    }
+}
+
+/// Starts a new log.
+fn begin(
+    stage: Stage<'_>,
+    halted: Option<String>,
+    progress: &Arc<AtomicU64>,
+) -> Result<Running, RunError> {
+    let broker = broker(&stage, None)?;
+    let options = stage.journal_options();
+    let Stage { config, settings, timeline, pace, dir, .. } = stage;
+    let opened = timeline.begins();
+    let instruments = settings.instruments.len();
+    let runtime = RuntimeSettings::of(config);
+    let journal = Journal::create(dir, options)?;
+    let gateway = GatewayPlan {
+        feed: Box::new(timeline),
+        strategy: config.strategy.build(instruments),
+        // The only one of its configuration.
+        strategy_number: 1,
+        pace,
+        instruments,
+        progress: Arc::clone(progress),
+    };
+    Ok(start(Parts { settings, runtime, journal, broker, gateway, opened, halted })?)
 }
 
 /// Set by Ctrl-C, and by what else asks a program to end.
