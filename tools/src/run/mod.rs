@@ -466,7 +466,7 @@ fn finish(
         let mut document = summary.to_json();
         report::add_run(&mut document, outcome, dir);
         document["interrupted"] = interrupted_at.is_some().into();
-        writeln!(out, "{document}")?;
+        crate::text::write_json(out, &document)?;
         return Ok(());
     }
     if let Some((done, moments)) = interrupted_at {

@@ -18,6 +18,7 @@ pub(super) fn heading(
 ) -> io::Result<()> {
     let (from, to) = bars.span();
     let (count, symbols) = (bars.bars.len(), bars.symbols.join(", "));
+    let source = crate::text::clean(&source.to_string());
     writeln!(out, "{source}: {count} bars of {symbols}, {} to {}", time(from), time(to))?;
     for note in &bars.notes {
         writeln!(out, "{}", wrap(note))?;

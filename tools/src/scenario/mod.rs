@@ -12,6 +12,7 @@ mod setting;
 mod steps;
 mod time;
 
+use crate::text::write_json;
 use drive::{Answerer, Drive};
 use json::Json;
 use setting::{Needs, Setting};
@@ -138,7 +139,7 @@ impl Scenario {
         for step in &self.steps {
             let line = drive.step(step)?;
             if trace {
-                writeln!(output, "{line}")?;
+                write_json(output, &line)?;
             }
         }
         let document = drive.document();
@@ -147,7 +148,7 @@ impl Scenario {
         if let Some(journal) = engine.stop()? {
             journal.close()?;
         }
-        writeln!(output, "{document}")?;
+        write_json(output, &document)?;
         output.flush()?;
         Ok(())
     }
