@@ -11,8 +11,8 @@ pub trait Key: Copy + Eq {
 }
 
 /// One step of mixing a word into a spread: Fibonacci hashing, since most keys are counters and
-/// this parts neighbours; first the high half is laid over the low one, which alone would not reach
-/// it.
+/// this parts neighbours; first the high half is laid over the low one, which alone would not
+/// reach it.
 pub const fn mix(spread: u64, word: u64) -> u64 {
     let both = spread ^ word;
     let mixed = (both ^ (both >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -149,8 +149,9 @@ mod tests {
         Table::new(2).insert(ClOrdId::NONE, 0);
     }
 
-    /// Ids that follow each other and keys that differ in their high bits alone lie as apart as chance would have it:
-    /// at half full a key is 1.5 probes away on average, by Knuth, volume 3, 6.4.
+    /// Ids that follow each other, and those that differ in their high bits alone, lie as far apart
+    /// as chance would have it: at half full a key is 1.5 probes away on average (Knuth, volume 3,
+    /// 6.4).
     #[test]
     fn neighbours_part() {
         for shift in [0, 16, 32, 48] {
