@@ -9,7 +9,6 @@
 #![cfg(unix)]
 
 #[path = "common/place.rs"]
-#[allow(dead_code)]
 mod place;
 #[path = "../../tests/common/random.rs"]
 #[allow(dead_code)]
