@@ -178,6 +178,9 @@ pub fn feed(bytes: &[u8]) {
     }
 }
 
+/// What is fed any bytes.
+pub type Target = fn(&[u8]);
+
 /// Every target by its name.
-pub const ALL: [(&str, fn(&[u8])); 4] =
+pub const ALL: [(&str, Target); 4] =
     [("log", log), ("scenario", scenario), ("config", config), ("feed", feed)];

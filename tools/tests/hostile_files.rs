@@ -124,8 +124,8 @@ fn small_log() -> Vec<u8> {
         now += 1_000_000;
         engine.input_at(Ts(now), &input).unwrap();
     };
-    let price = Some(Price(4_500 * Price::ONE.0));
-    let mark = Input::Mark { instrument, price: price.unwrap(), bid: None, ask: None };
+    let price = Price(4_500 * Price::ONE.0);
+    let mark = Input::Mark { instrument, price, bid: None, ask: None };
     take(&mut engine, mark);
     for side in [Side::Buy, Side::Sell] {
         let id = engine.next_id();
@@ -143,7 +143,7 @@ fn small_log() -> Vec<u8> {
                 strategy: 0,
                 flags: Flags::default(),
                 qty: Qty(2),
-                price,
+                price: Some(price),
                 stop_price: None,
                 expire_at: None,
                 defect: None,
