@@ -25,8 +25,8 @@ pub struct Salvaged {
 /// old log is only read.
 ///
 /// The new log is built under the name of `target` with `.part` behind it, which it loses when all
-/// of it is on the disk: under its own name there is never half of one. Its segments are of the same
-/// size and name the same versions of decisions, so that all of it can be decided again.
+/// of it is on the disk: under its own name there is never half of one. Its segments are of the
+/// same size and name the same versions of decisions, so that all of it can be decided again.
 ///
 /// # Errors
 ///
@@ -100,8 +100,8 @@ fn good_end(dir: &Path) -> Result<(Position, ReadError), JournalError> {
         }
     };
     let end = reader.position();
-    // A segment that reads to its end and is not what its seal says was changed by somebody who made
-    // its checksums fit: nothing of it is good.
+    // A segment that reads to its end and is not what its seal says was changed by somebody who
+    // made its checksums fit: nothing of it is good.
     match (check_seals(dir, None), damage) {
         (Err(ReadError::Seal { path, digest, seal }), damage) => {
             let name = path.file_name().and_then(|name| name.to_str());
