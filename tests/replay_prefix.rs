@@ -646,9 +646,11 @@ fn folding_every_prefix_gives_the_live_state_and_deciding_again_the_same_bytes()
     if std::env::var_os("SEED").is_none() {
         use trade_engine::event::{Event, Opening};
         let all = [Opening::KINDS, Input::KINDS, Event::KINDS].concat();
+        // What only a log that was taken up again holds: `tests/resume.rs` has those.
+        let of_restarts = ["restart", "reconciled", "found"];
         let missing: Vec<&str> = all
             .iter()
-            .filter(|(kind, ..)| !kinds.contains(kind))
+            .filter(|(kind, name, ..)| !kinds.contains(kind) && !of_restarts.contains(name))
             .map(|(_, name, _)| *name)
             .collect();
         assert!(missing.is_empty(), "never seen: {missing:?}");
