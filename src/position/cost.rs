@@ -198,3 +198,35 @@ impl Holding {
         Ok(booked)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hash(lots: &Lots) -> u64 {
+        let mut digest = Digest::default();
+        lots.digest(&mut digest);
+        digest.finish()
+    }
+
+    #[test]
+    fn the_hash_covers_every_field() {
+        let plain = Lots::default();
+        let one = Sum { qty: Qty(1), cost: Money::ZERO };
+        let worth = Sum { qty: Qty(0), cost: Money(1) };
+        let lots = [
+            plain,
+            Lots { front: one, ..plain },
+            Lots { front: worth, ..plain },
+            Lots { spill: one, ..plain },
+            Lots { spill: worth, ..plain },
+            Lots { head: Place::new(1), ..plain },
+            Lots { head: Place::new(2), ..plain },
+            Lots { left: Qty(1), ..plain },
+        ];
+        let mut hashes = lots.map(|lots| hash(&lots)).to_vec();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), lots.len());
+    }
+}

@@ -193,3 +193,31 @@ fn value(price: Price, qty: Qty, lot_value: i64, qty_limit: Qty) -> Result<Money
     }
     Money::notional(price, qty, lot_value).ok_or(Overflow)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_covers_every_field() {
+        let plain = Position::default();
+        let positions = [
+            plain,
+            Position { qty: Qty(1), ..plain },
+            Position { open_cost: Money(1), ..plain },
+            Position { realized: Money(1), ..plain },
+            Position { commission: Money(1), ..plain },
+            Position { slippage: Money(1), ..plain },
+        ];
+        let mut hashes = positions
+            .map(|position| {
+                let mut digest = Digest::default();
+                position.digest(&mut digest);
+                digest.finish()
+            })
+            .to_vec();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), positions.len());
+    }
+}

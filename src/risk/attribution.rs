@@ -203,3 +203,28 @@ impl StrategyBooks {
 fn book(position: &mut Position, fill: &Fill, of: &InstrumentBook) -> Result<Booked, Overflow> {
     position.book(fill, of.lot_value, of.qty_limit)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Who holds it and where, not only how much; a book without a past says nothing.
+    #[test]
+    fn the_hash_tells_whose_it_is() {
+        let hash = |held: Option<(usize, i64)>| {
+            let mut books = StrategyBooks::new(1, 2);
+            if let Some((place, qty)) = held {
+                books.books[place].position.qty = Qty(qty);
+            }
+            let mut digest = Digest::default();
+            books.digest(&mut digest);
+            digest.finish()
+        };
+        assert_eq!(hash(None), Digest::default().finish());
+        let places = (0..4).flat_map(|place| [Some((place, 1)), Some((place, 2))]);
+        let mut hashes: Vec<u64> = places.chain([None]).map(hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), 9);
+    }
+}

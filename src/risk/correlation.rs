@@ -301,3 +301,33 @@ fn coefficient(covariance: i128, var_x: i128, var_y: i128) -> Option<Ratio> {
     }
     Some(Ratio(low * i64::try_from(covariance.signum()).expect("a sign")))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_covers_closes_and_coefficients() {
+        let hash = |correlations: &Correlations| {
+            let mut digest = Digest::default();
+            correlations.digest(&mut digest);
+            digest.finish()
+        };
+        let with = |instrument, opened, close| {
+            let mut correlations = Correlations::new(2, CORRELATION_WINDOW_MIN);
+            correlations.on_bar(InstrumentId(instrument), Ts(opened), Price(close));
+            correlations
+        };
+        let mut measured = with(0, 1, 1);
+        measured.coefficients[0] = 5;
+        let mut opposite = with(0, 1, 1);
+        opposite.coefficients[0] = -5;
+        let none = Correlations::new(2, CORRELATION_WINDOW_MIN);
+        let all =
+            [none, with(0, 1, 1), with(1, 1, 1), with(0, 2, 1), with(0, 1, 2), measured, opposite];
+        let mut hashes: Vec<u64> = all.iter().map(hash).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), all.len());
+    }
+}
