@@ -56,6 +56,14 @@ impl Side {
         }
     }
 
+    /// `value` for a buy, and with the other sign for a sell: lots as a change of a position.
+    pub const fn signed(self, value: i64) -> i64 {
+        match self {
+            Self::Buy => value,
+            Self::Sell => -value,
+        }
+    }
+
     /// The side that undoes this one.
     pub const fn opposite(self) -> Self {
         match self {

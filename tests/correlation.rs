@@ -238,3 +238,26 @@ fn too_few_or_too_still_is_no_verdict() {
 fn same_instrument() -> Option<Ratio> {
     feed(&[(100, 200), (110, 220), (99, 198)]).get(A, A)
 }
+
+#[test]
+fn every_pair_has_its_own_coefficient() {
+    const COUNT: u16 = 6;
+    let (seed, _) = seed_and_runs("correlation of many", 1);
+    let mut random = Random(seed);
+    let mut bars = vec![Bars::new(); usize::from(COUNT)];
+    let mut found = Correlations::new(usize::from(COUNT), 5);
+    for at in 0..5 {
+        for instrument in 0..COUNT {
+            let close = random.between(90, 110) * PRICE_SCALE;
+            bars[usize::from(instrument)].insert(at, close);
+            found.on_bar(InstrumentId(instrument), Ts(at), Price(close));
+        }
+    }
+    for one in 0..COUNT {
+        assert_eq!(found.get(InstrumentId(one), InstrumentId(COUNT)), None);
+        for other in (0..COUNT).filter(|other| *other != one) {
+            let twin = naive(&bars[usize::from(one)], &bars[usize::from(other)], 5);
+            check(found.get(InstrumentId(one), InstrumentId(other)), twin);
+        }
+    }
+}

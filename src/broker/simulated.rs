@@ -424,7 +424,7 @@ impl SimulatedBroker {
             let instrument = &self.instruments[new.instrument.index()];
             let commission = self.settings.commission(instrument, qty, price);
             if let Some(ledger) = &mut self.ledger {
-                let signed = Qty(qty.0 * new.side.sign());
+                let signed = Qty(new.side.signed(qty.0));
                 let paid = commission.unwrap_or(Money::ZERO);
                 ledger.book(new.instrument, signed, price, instrument.lot_value(), paid);
             }

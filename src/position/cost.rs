@@ -113,7 +113,7 @@ impl Lots {
             self.left.0 -= taken;
             wanted -= taken;
             // Not past the bounds: at most a position's worth at the largest price.
-            let signed = i128::from(taken * side.sign());
+            let signed = i128::from(side.signed(taken));
             cost += i128::from(trade.price.0) * i128::from(lot_value) * signed;
         }
         cost += self.spill.take(&mut wanted);
@@ -180,17 +180,14 @@ impl Holding {
         }
         let mut next = *self;
         let closed = self.position.closed_by(fill);
-        let mut released = Money::ZERO;
-        if closed.0 > 0 {
-            released = next.lots.release(fill.side.opposite(), closed, lot_value, trades);
-        }
+        let released = next.lots.release(fill.side.opposite(), closed, lot_value, trades);
         let booked = next.position.book_released(fill, released, lot_value, qty_limit)?;
-        if closed.0 > 0 && closed.0 == self.position.qty.0.abs() {
+        if closed.0 == self.position.qty.0.abs() {
             // Nothing is left of the old lots: what follows begins with this trade.
             next.lots = Lots::default();
         }
         if booked.opened.0 > 0 {
-            let signed = Qty(booked.opened.0 * fill.side.sign());
+            let signed = Qty(fill.side.signed(booked.opened.0));
             let cost = Money::notional(fill.price, signed, lot_value).ok_or(Overflow)?;
             next.lots.open(booked.opened, cost, place);
         }

@@ -129,7 +129,7 @@ impl Position {
             return Err(Overflow);
         }
         let (held, closed) = (self.qty.0, self.closed_by(fill).0);
-        let opened = (fill.qty.0 - closed) * fill.side.sign();
+        let opened = fill.side.signed(fill.qty.0 - closed);
         let mut next = *self;
 
         // The part of the position that the close ends: its cost against what it fetched.

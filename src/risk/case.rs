@@ -169,7 +169,7 @@ impl<'a> Case<'a> {
         let Candidate { instrument, strategy, side, qty, instead_of, .. } = *self.candidate;
         let Some(own) = self.view.strategies.get(strategy, instrument) else { return true };
         let before = instead_of.map_or(0, |before| before.qty.0);
-        let lots = [own.position.qty.0 * side.sign(), own.exposure.side(side).qty().0, qty.0];
+        let lots = [side.signed(own.position.qty.0), own.exposure.side(side).qty().0, qty.0];
         let most = lots.iter().map(|lots| i128::from(*lots)).sum::<i128>() - i128::from(before);
         most <= i128::from(self.book.qty_limit.0)
     }

@@ -35,7 +35,7 @@ impl Working {
     /// # Errors
     /// [`Overflow`] past the end of a sum.
     pub fn with(self, order: Contribution) -> Result<Self, Overflow> {
-        self.moved(order, 1).ok_or(Overflow)
+        self.moved(order, 1, order.qty.0).ok_or(Overflow)
     }
 
     /// Without an order that was added.
@@ -43,21 +43,20 @@ impl Working {
     /// # Errors
     /// [`Overflow`] if it had not been.
     pub fn without(self, order: Contribution) -> Result<Self, Overflow> {
-        let next = self.moved(order, -1).ok_or(Overflow)?;
+        let next = self.moved(order, -1, -order.qty.0).ok_or(Overflow)?;
         let Self { orders: _, priced_qty, priced_value, market_qty, distance_value, .. } = next;
-        let quantities = [priced_qty, market_qty, next.unprotected_qty];
-        let sound = quantities.iter().all(|qty| qty.0 >= 0);
-        let whole = priced_value >= 0 && distance_value >= 0;
-        if sound && whole { Ok(next) } else { Err(Overflow) }
+        let lots = [priced_qty, market_qty, next.unprotected_qty].map(|qty| i128::from(qty.0));
+        let mut sums = lots.into_iter().chain([priced_value, distance_value]);
+        if sums.all(|sum| sum >= 0) { Ok(next) } else { Err(Overflow) }
     }
 
-    fn moved(mut self, order: Contribution, sign: i8) -> Option<Self> {
+    /// `orders` and `lots` are those of `order`, or the same below zero.
+    fn moved(mut self, order: Contribution, orders: i32, lots: i64) -> Option<Self> {
         let Contribution { side: _, qty, price, distance } = order;
         if qty.0 <= 0 {
             return Some(self);
         }
-        let lots = qty.0 * i64::from(sign);
-        self.orders = self.orders.checked_add_signed(i32::from(sign))?;
+        self.orders = self.orders.checked_add_signed(orders)?;
         match price {
             Some(price) => {
                 let value = i128::from(price.0).abs() * i128::from(lots);

@@ -133,3 +133,22 @@ impl Recent {
         digest.word(self.digest.finish());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_forgotten_makes_room() {
+        let window = Millis(1);
+        let ask = |qty| Ask { qty: Qty(1 + qty), ..Ask::NONE };
+        let mut recent = Recent::new(2);
+        for turn in 0..10 {
+            let now = Ts(turn * window.nanos());
+            assert_eq!(recent.age(ask(turn), now, window), None);
+            recent.note(ask(turn), now, window);
+            assert_eq!(recent.age(ask(turn), now, window), Some(0));
+            assert!(!recent.is_full(now, window));
+        }
+    }
+}

@@ -379,7 +379,7 @@ fn capacity(case: &Case<'_>) -> Reply {
 /// The position, and the strategy's share of it, stay in their range if everything on this side
 /// trades. Breaks for figures that leave theirs, too.
 fn overflow(case: &Case<'_>) -> Reply {
-    let held = i128::from(case.book.position.qty.0 * case.candidate.side.sign());
+    let held = i128::from(case.candidate.side.signed(case.book.position.qty.0));
     let limit = i128::from(case.book.qty_limit.0);
     let fits = |qty: i64| i128::from(qty) <= limit && held + i128::from(qty) <= limit;
     let sound = case.asks_less || case.working.is_ok_and(|working| fits(working.qty().0));

@@ -29,7 +29,7 @@ pub(super) struct Stake<'a> {
 impl Stake<'_> {
     /// Lots held this way; below zero if held the other way.
     const fn held_as(&self, side: Side) -> i64 {
-        self.held * side.sign()
+        side.signed(self.held)
     }
 
     const fn working(&self, side: Side) -> &Working {

@@ -103,7 +103,7 @@ impl InstrumentBook {
 
     /// Whether fills could leave it held this way: long for a buy, short for a sell.
     pub fn may_be(&self, side: Side) -> bool {
-        let held = self.position.qty.0 * side.sign();
+        let held = side.signed(self.position.qty.0);
         held > 0 || self.exposure.side(side).qty().0 > held.abs()
     }
 

@@ -320,7 +320,7 @@ impl State {
             }
             None => {
                 let held = self.position(order.instrument).map_or(0, |position| position.qty.0);
-                !order.flags.has(Flags::REDUCE_ONLY) || held * order.side.sign() < 0
+                !order.flags.has(Flags::REDUCE_ONLY) || order.side.signed(held) < 0
             }
         };
         if entry.since.is_some() || !begins {
@@ -407,7 +407,7 @@ impl State {
         let is_whole = opened.is_none_or(|opened| since <= opened);
         let seen = if is_whole { prices } else { std::slice::from_ref(last) };
         // What it costs the order's side: a stop is reached from below, for buys and sells alike.
-        let cost = |price: Price| price.0 * order.side.sign();
+        let cost = |price: Price| order.side.signed(price.0);
         let worst = seen.iter().map(|price| cost(*price)).max();
         let best = seen.iter().map(|price| cost(*price)).min();
         let mut stop = order.stop_price.map(cost);

@@ -400,7 +400,7 @@ impl<'a> Leg<'a> {
     fn held(&self) -> i64 {
         let position = self.state.position(self.order.instrument);
         let qty = position.map_or(0, |position| position.qty.0);
-        (qty * self.order.side.opposite().sign()).max(0)
+        self.order.side.opposite().signed(qty).max(0)
     }
 
     /// What is held, less what other contingent exits are at work for, once the venue has done what

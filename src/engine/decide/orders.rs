@@ -254,7 +254,7 @@ fn hand_over(turn: &mut Turn<'_, impl Output>, draft: &Draft) {
 /// Whether an order that is working now can only shrink its position, all exits counted.
 fn shrinks(turn: &Turn<'_, impl Output>, draft: &Draft) -> bool {
     turn.state().book(draft.instrument).is_some_and(|book| {
-        let held = book.position.qty.0 * draft.side.opposite().sign();
+        let held = draft.side.opposite().signed(book.position.qty.0);
         held > 0 && book.exposure.side(draft.side).qty().0 <= held
     })
 }

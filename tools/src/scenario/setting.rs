@@ -175,7 +175,7 @@ impl Held {
         })?;
         let avg_px: Price =
             self.avg_px.as_str().parse().map_err(|error| format!("{path}.avg_px: {error}"))?;
-        let signed = Qty(qty.0 * self.side.sign());
+        let signed = Qty(self.side.signed(qty.0));
         let held = trade_engine::position::Position::held(
             signed,
             avg_px,
