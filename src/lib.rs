@@ -8,6 +8,8 @@
 // Words.
 pub mod limits;
 
+pub mod image;
+
 pub mod units;
 
 pub mod code;

@@ -66,3 +66,5 @@ impl Sweeps {
         }
     }
 }
+
+crate::image!(Sweeps([Option<u32>; 4]));

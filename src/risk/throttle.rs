@@ -5,6 +5,7 @@
 //! them and counts what was sent before it was set.
 
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::InstrumentId;
 use crate::limits::{RATE_MAX, RATE_SPAN_NANOS};
 use crate::units::{Side, Ts};
@@ -46,6 +47,9 @@ struct Message {
     sender: Sender,
     is_order: bool,
 }
+
+crate::image!(Sender { instrument, strategy });
+crate::image!(Message { ts, sender, is_order });
 
 /// How many messages were sent in the last second, by scope. A message counts for exactly one
 /// second: not any more when it is that old.
@@ -133,6 +137,32 @@ impl Rates {
         self.digest.word(packed | u64::from(is_order));
     }
 
+    /// Appends the messages, oldest first; the counts follow.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { ring, first, count, lost, account: _, instruments: _, .. } = self;
+        let Self { strategies: _, digest, .. } = self;
+        count.write(out);
+        for offset in 0..*count {
+            ring[(first + offset) % ring.len()].write(out);
+        }
+        lost.write(out);
+        digest.write(out);
+    }
+
+    /// Puts what was written where nothing has been sent.
+    ///
+    /// # Errors
+    /// [`BadImage`]: more messages than are counted.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        for _ in 0..from.count(self.ring.len())? {
+            let Message { ts, sender, is_order } = Message::read(from)?;
+            self.note(ts, sender, is_order);
+        }
+        self.lost = Option::read(from)?;
+        self.digest = Digest::read(from)?;
+        Ok(())
+    }
+
     fn each(&mut self, sender: Sender, change: impl Fn(&mut Sent)) {
         change(&mut self.account);
         if let Some(sent) = self.instruments.get_mut(sender.instrument.index()) {
@@ -208,6 +238,23 @@ impl Repeats {
             let strategy = number(row / self.instruments);
             limit(Sender { instrument, strategy }).is_some_and(|limit| *count >= limit)
         })
+    }
+
+    /// Appends every count.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { counts, instruments: _, strategies: _, digest } = self;
+        crate::image::write_all(counts, out);
+        digest.write(out);
+    }
+
+    /// Puts what was written where as many strategies and instruments have sent nothing.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it is none.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        crate::image::read_all(&mut self.counts, from)?;
+        self.digest = Digest::read(from)?;
+        Ok(())
     }
 
     /// Folds in what can change.
