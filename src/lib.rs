@@ -53,6 +53,8 @@ pub mod engine;
 
 pub mod replay;
 
+pub mod snapshot;
+
 pub mod embedded;
 
 // The threads.

@@ -15,6 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "journal"],
     &["engine"],
     &["replay", "embedded", "runtime"],
+    &["snapshot"],
 ];
 
 /// Calls that write state.

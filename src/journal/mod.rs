@@ -26,6 +26,6 @@ pub use decode::{Chain, Decoded, decode_next};
 pub use dir::is_log;
 pub use error::{JournalError, ReadError};
 pub use layout::{Fault, Mark, Position, SegmentHeader, Slot};
-pub use reader::{LogEnd, LogReader, Tail};
+pub use reader::{Bookmark, LogEnd, LogReader, Tail};
 pub use recovery::{Cut, Recovery, recover};
 pub use writer::{Journal, JournalOptions};
