@@ -5,6 +5,7 @@ mod events;
 mod explain;
 mod find;
 mod rules;
+mod snapshot;
 mod state;
 mod tell;
 mod verify;
@@ -16,6 +17,7 @@ use clap::{Args, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
+use trade_engine::limits::SNAPSHOT_EVERY;
 use trade_engine::units::Ts;
 
 /// Reads the log of a run: proves it, and shows what it says.
@@ -35,6 +37,9 @@ enum Command {
         /// The log's directory.
         dir: PathBuf,
     },
+    /// Writes the state behind every so many records into files beside the log, from the newest one
+    /// on: `state` then begins at the nearest. They may be deleted at any time.
+    Snapshot(SnapshotArgs),
     /// Shows account, positions and orders as they were.
     State(StateArgs),
     /// Lists events, one line each.
@@ -47,6 +52,15 @@ enum Command {
         #[arg(long, value_name = "ID")]
         order: String,
     },
+}
+
+#[derive(Debug, Args)]
+struct SnapshotArgs {
+    /// The log's directory.
+    dir: PathBuf,
+    /// Records from one to the next, counted as their sequence numbers are.
+    #[arg(long, value_name = "N", default_value_t = SNAPSHOT_EVERY)]
+    every: u64,
 }
 
 #[derive(Debug, Args)]
@@ -106,6 +120,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
     match command {
         Command::Verify { dir } => verify::verify(&dir, out),
+        Command::Snapshot(args) => snapshot::snapshot(&args, out),
         Command::State(args) => state::state(&args, out),
         Command::Events(args) => events::events(&args, out),
         Command::Explain { dir, order } => explain::explain(&dir, &order, out),
@@ -124,7 +139,9 @@ fn usage(error: &clap::Error) -> u8 {
         return 0;
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        complain("what to do is missing: verify, state, events or explain (see replay --help)");
+        complain(
+            "what to do is missing: verify, snapshot, state, events or explain (see replay --help)",
+        );
         return 2;
     }
     complain(&format!("{} (see replay --help)", crate::text::usage(error)));

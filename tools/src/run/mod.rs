@@ -14,6 +14,7 @@ use self::latch::Latch;
 use self::limit::Owners;
 use self::socket::ControlSocket;
 use crate::feed::{Feed, FeedError, FeedSettings, FeedSource};
+use crate::snapshots::SnapshotThread;
 use crate::summary::Summary;
 use crate::timeline::Timeline;
 use crate::walk::LogError;
@@ -346,9 +347,18 @@ fn play(stage: Stage<'_>, switches: Switches) -> Result<Played, RunError> {
     if let Some(socket) = &switches.socket {
         socket.serve(&desk)?;
     }
+    let shared = running.shared();
+    let snapshots = config
+        .log
+        .snapshot_every
+        .map(|every| SnapshotThread::start(dir.to_owned(), every, move || shared.written(), say));
+    let snapshots = snapshots
+        .transpose()
+        .map_err(|error| RunError::Setting(format!("no thread for snapshots: {error}")))?;
     watch(&running, &switches, (&desk, latch.as_mut()), (&progress, moments));
     let was_interrupted = switches.interrupted.load(Ordering::Relaxed);
     let outcome = running.join();
+    drop(snapshots);
     if let Some(latch) = latch {
         latch.end(&desk, &mut say);
     }
