@@ -11,7 +11,8 @@ pub trait Key: Copy + Eq {
 }
 
 /// One step of mixing a word into a spread: Fibonacci hashing, since most keys are counters and
-/// this parts neighbours; first the high half is laid over the low one, which alone would not reach it.
+/// this parts neighbours; first the high half is laid over the low one, which alone would not reach
+/// it.
 pub const fn mix(spread: u64, word: u64) -> u64 {
     let both = spread ^ word;
     let mixed = (both ^ (both >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
