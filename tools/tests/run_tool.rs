@@ -115,7 +115,7 @@ fn a_run_leaves_snapshots() {
     let files = run("with");
     assert!(files.len() > 1, "{files:?}");
     let state = |seq: &str| good(&replay(&["state", "--at-seq", seq], &place.path("with")));
-    let seqs = ["9000", "12000", "25000"];
+    let seqs = ["11500", "20500", "25000"];
     let with = seqs.map(state);
     for file in &files {
         std::fs::remove_file(file).unwrap();
