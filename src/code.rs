@@ -32,6 +32,8 @@ macro_rules! codes {
                 }
             }
         }
+
+        crate::image!(enum Code { $($name),* });
     };
 }
 

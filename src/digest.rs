@@ -5,6 +5,8 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Digest(u64);
 
+crate::image!(Digest(u64));
+
 impl Default for Digest {
     fn default() -> Self {
         // The first digits of pi: any start that is not zero will do.

@@ -106,6 +106,16 @@ pub enum Subject {
     ExecId = 5,
 }
 
+crate::image!(
+    enum Subject {
+        Name,
+        Venue,
+        Symbol,
+        Operator,
+        ExecId,
+    }
+);
+
 impl Subject {
     const ALL: [Self; 5] = [Self::Name, Self::Venue, Self::Symbol, Self::Operator, Self::ExecId];
 
@@ -164,6 +174,8 @@ byte_enum!(Subject, Subject::ALL);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
 pub struct ExecKey(pub u128);
+
+crate::image!(ExecKey(u128));
 
 impl ExecKey {
     const OFFSET: u128 = 0x6c62_272e_07bb_0142_62b8_2175_6295_c58d;

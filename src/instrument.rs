@@ -10,6 +10,8 @@ use std::fmt;
 #[repr(transparent)]
 pub struct InstrumentId(pub u16);
 
+crate::image!(InstrumentId(u16));
+
 impl InstrumentId {
     /// No instrument of the table: what an order for an unknown symbol carries.
     pub const UNKNOWN: Self = Self(u16::MAX);

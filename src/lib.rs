@@ -8,6 +8,8 @@
 // Words.
 pub mod limits;
 
+pub mod image;
+
 pub mod units;
 
 pub mod code;
@@ -52,6 +54,8 @@ pub mod engine;
 pub mod replay;
 
 pub mod resume;
+
+pub mod snapshot;
 
 pub mod embedded;
 

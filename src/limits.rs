@@ -137,6 +137,16 @@ pub const SEGMENT_SIZE_MIN: u64 = 64 << 10;
 /// Largest segment that can be configured; it is allocated at once, and mapped.
 pub const SEGMENT_SIZE_MAX: u64 = 64 << 30;
 
+/// Records, counted in slots, between two snapshots: a replay of so many takes a fraction of a
+/// second.
+pub const SNAPSHOT_EVERY: u64 = 1_000_000;
+/// Fewest that can be configured: a snapshot may take as many bytes as a million slots do.
+pub const SNAPSHOT_EVERY_MIN: u64 = 10_000;
+/// Most: no log grows so long, and a sequence number and an interval never leave 64 bits.
+pub const SNAPSHOT_EVERY_MAX: u64 = 1 << 40;
+/// Bytes of a snapshot: all executions that can be remembered are a tenth of it.
+pub const SNAPSHOT_SIZE_MAX: u64 = 1 << 30;
+
 const _: () = {
     // Every product price x lot value x quantity that an instrument allows stays in NOTIONAL_MAX;
     // `Instrument` lowers its quantity bound until it does. One lot must always be possible.

@@ -2,10 +2,11 @@
 //! same events follow, byte for byte.
 #![forbid(unsafe_code)]
 
-use crate::codec::{FLAG_CLAMPED, Slot};
+use crate::codec::{Chars, FLAG_CLAMPED, Slot};
 use crate::config::canonical;
 use crate::engine::{Diverged, Engine, Outbound, Output, State, apply};
 use crate::event::{Body, DECIDE_VERSION, FORMAT_VERSION, Opening, Record};
+use crate::image::{BadImage, Bytes, Image};
 use crate::journal::layout::content;
 use std::fmt;
 
@@ -176,6 +177,42 @@ impl Replay {
             Some(Opening::Genesis { decide_version, .. }) => Some(decide_version),
             Some(Opening::Config { .. }) | None => None,
         }
+    }
+
+    /// Appends all that is known: what the head says, and the state.
+    ///
+    /// # Panics
+    /// If the head is not complete.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { head: Head { genesis, config, parts: _, records: _ }, state } = self;
+        let Some(Opening::Genesis { format_version, decide_version, build }) = genesis else {
+            panic!("the head is not complete");
+        };
+        format_version.write(out);
+        decide_version.write(out);
+        build.as_str().to_owned().write(out);
+        config.write(out);
+        state.as_ref().expect("the head is complete").write_image(out);
+    }
+
+    /// What wrote an image, to go on from.
+    ///
+    /// # Errors
+    /// [`BadImage`]: nothing of this version can have written it. Not every impossible state is
+    /// found out: compare its hash with one that is trusted.
+    pub fn read_image(from: &mut Bytes<'_>) -> Result<Self, BadImage> {
+        let (format_version, decide_version) = (u32::read(from)?, u32::read(from)?);
+        from.require(format_version == FORMAT_VERSION, "records of another version")?;
+        let build = String::read(from)?;
+        let (build, rest) = Chars::split(&build);
+        from.require(rest.is_empty(), "a program of too long a name")?;
+        let config = String::read(from)?;
+        let settings = canonical::read(&config);
+        let settings = settings.map_err(|_| from.bad("a configuration that is none"))?;
+        let state = Some(State::read_image(settings, from)?);
+        let genesis = Some(Opening::Genesis { format_version, decide_version, build });
+        let head = Head { genesis, config, parts: 0, records: Vec::new() };
+        Ok(Self { head, state })
     }
 
     /// The program that wrote the log, from the head.

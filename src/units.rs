@@ -47,6 +47,17 @@ pub enum Side {
     Sell = 2,
 }
 
+crate::image!(
+    enum Side {
+        Buy,
+        Sell,
+    }
+);
+crate::image!(Price(i64));
+crate::image!(Qty(i64));
+crate::image!(Money(i128));
+crate::image!(Ts(i64));
+
 impl Side {
     /// +1 for a buy, -1 for a sell.
     pub const fn sign(self) -> i64 {

@@ -749,6 +749,16 @@ fn runtime_and_log() {
         "segment_size = 70000",
         "config.toml:45: log.segment_size: 70000; expected a multiple of 65536",
     );
+    refused(
+        "sync = \"interval\"",
+        "snapshot_every = 9999",
+        "config.toml:45: log.snapshot_every: 9999; expected a whole number from 10000 to \
+         1099511627776",
+    );
+    let every = |text| accepted("sync = \"interval\"", text).log.snapshot_every;
+    assert_eq!(every("sync = \"interval\""), Some(trade_engine::limits::SNAPSHOT_EVERY));
+    assert_eq!(every("snapshot_every = 20_000"), Some(20_000));
+    assert_eq!(every("snapshot_every = \"none\""), None);
     let config = accepted("sync = \"interval\"", "segment_size = 131_072\nsync = \"every_batch\"");
     assert_eq!(config.log.segment_size, 131_072);
     assert_eq!(config.log.sync, SyncPolicy::EveryBatch);

@@ -1,6 +1,6 @@
 //! Random inputs, and a venue that says anything at any time: the engine never stops, folding the
 //! log gives the live state after every group, deciding again gives the same bytes, and every record
-//! reads back as it was written.
+//! reads back as it was written. At random cuts both go on from the bytes of the state.
 //!
 //! `SEED=7 RUNS=1 cargo test --test replay_prefix` repeats one run.
 
@@ -15,6 +15,7 @@ use trade_engine::codec::{Slot, records};
 use trade_engine::embedded::TradeEngine;
 use trade_engine::engine::State;
 use trade_engine::event::{Body, Record};
+use trade_engine::image::Bytes;
 use trade_engine::input::{ExecKey, Input, SignalSide, StatusKind, Subject};
 use trade_engine::instrument::{Instrument, InstrumentId, OpenInterval};
 use trade_engine::limits::{MONEY_SCALE, PRICE_SCALE};
@@ -528,6 +529,23 @@ impl Shadow {
             assert_eq!(state.seq(), record_slots[record_slots.len() - 1][0]);
         }
     }
+
+    /// Goes on from the bytes of what it knows: whatever they lack shows later, if not at once.
+    fn pass_through_bytes(&mut self) {
+        let mut image = Vec::new();
+        self.replay.write_image(&mut image);
+        let restore = || {
+            let mut from = Bytes::new(&image);
+            let replay = Replay::read_image(&mut from).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(from.rest(), 0);
+            replay
+        };
+        let state = restore().into_state().expect("the head is complete");
+        (self.replay, self.redecide) = (restore(), Redecide::resume(state));
+        let mut again = Vec::new();
+        self.replay.write_image(&mut again);
+        assert!(again == image, "the same state has other bytes");
+    }
 }
 
 fn run(seed: u64) -> BTreeSet<u8> {
@@ -537,6 +555,7 @@ fn run(seed: u64) -> BTreeSet<u8> {
     let mut engine = TradeEngine::new(settings, liar);
     let mut feeder = Feeder { random, next: 0, ts: 0, executions: 0, reported: Vec::new() };
     let mut shadow = Shadow::default();
+    let mut cuts = Random::new(seed ^ 2);
     shadow.follow(engine.log());
     for _ in 0..INPUTS_PER_RUN {
         let (ts, input) = feeder.next();
@@ -548,6 +567,11 @@ fn run(seed: u64) -> BTreeSet<u8> {
         assert_eq!(shadow.redecide.missing_slots(), 0);
         assert_eq!(shadow.redecide.state().expect("as above").hash(), live);
         sound(&engine);
+        if cuts.below(15) == 0 {
+            shadow.pass_through_bytes();
+            let restored = shadow.replay.state().expect("it has one");
+            assert_eq!(restored.hash(), live, "a state restored from its bytes is another");
+        }
     }
     shadow.kinds
 }

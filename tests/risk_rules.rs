@@ -1,11 +1,15 @@
 //! Every rule at its limit, where it passes, and one unit above, where it breaks.
 
+#[path = "common/exact.rs"]
+mod exact;
 #[path = "common/world.rs"]
 mod world;
 
+use exact::{Random, int, seed_and_runs};
+use num_bigint::BigInt;
 use trade_engine::code::Code;
 use trade_engine::instrument::{Instrument, OpenInterval};
-use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE, RATE_MAX};
+use trade_engine::limits::{MONEY_SCALE, PRICE_MAX, PRICE_SCALE, QTY_MAX, RATE_MAX};
 use trade_engine::order::{Contribution, OrdType, Tif};
 use trade_engine::risk::throttle::Sender;
 use trade_engine::risk::{
@@ -29,6 +33,11 @@ fn five_percent_of_a_hundred_thousand_is_less_than_one_es() {
     world.settings.exposure_basis = ExposureBasis::Margin;
     let verdict = world.refuses(buy(1), Code::MaxPositionPct);
     assert_eq!(numbers(&verdict), ("12650".to_owned(), "5000".to_owned()));
+    let mut held = world.clone();
+    held.hold(ES, 2);
+    assert_eq!(numbers(&held.refuses(buy(1), Code::MaxPositionPct)).0, "37950");
+    held.hold(ES, -2);
+    assert_eq!(numbers(&held.refuses(buy(3), Code::MaxPositionPct)).0, "12650");
 
     world.settings.exposure_basis = ExposureBasis::Price;
     let verdict = world.passes(buy(1));
@@ -598,10 +607,57 @@ fn sizing_by_notional_and_by_margin() {
     world.settings.sizing_pct = ratio("0.252999999");
     assert_eq!(sized(&world, Wish { price: None, ..wish() }), Ok(1));
     assert_eq!(sized(&world, Wish { instrument: OTHER, ..wish() }), Err(Code::ZeroSize));
+    let mut free = world.clone();
+    free.books[0].spec.initial_margin = Some(Money::ZERO);
+    assert_eq!(sized(&free, wish()), Err(Code::ZeroSize));
     world.lose("100000");
     assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
     world.lose("1");
     assert_eq!(sized(&world, wish()), Err(Code::ZeroSize));
+}
+
+/// The whole chain in exact rationals: equity x share x strength / a lot's worth, cut once.
+#[test]
+fn sizes_are_those_of_exact_arithmetic() {
+    let (seed, runs) = seed_and_runs("risk_rules", 2_000);
+    let mut random = Random(seed);
+    let mut sizes = 0;
+    for _ in 0..runs {
+        let mut world = World::with(|risk| {
+            risk.sizing =
+                random.pick(&[Sizing::PercentEquity, Sizing::PercentMargin, Sizing::FixedRisk]);
+            risk.sizing_pct = Ratio(random.between(1, 20 * Ratio::ONE.0));
+        });
+        let cash = i128::from(random.between(0, i64::MAX)) * i128::from(random.between(1, 9_999));
+        world.gain(Money(cash));
+        let margin = i128::from(random.between(1, i64::MAX)) * i128::from(random.between(1, 999));
+        world.books[0].spec.initial_margin = Some(Money(margin));
+        let at = Price(random.between(1, 10_000 * PRICE_SCALE));
+        let below = Price(at.0 - random.between(1, 100 * PRICE_SCALE));
+        let strength = Ratio(random.between(0, Ratio::ONE.0));
+        let found =
+            size(&world.view(), &Wish { strength, price: Some(at), stop: Some(below), ..wish() });
+        let (per_lot, strength) = match world.settings.sizing {
+            Sizing::PercentMargin => (int(margin), strength),
+            Sizing::FixedRisk => {
+                (int(i128::from(at.0 - below.0) * i128::from(world.books[0].lot_value)), Ratio::ONE)
+            }
+            _ => (int(i128::from(at.0) * i128::from(world.books[0].lot_value)), strength),
+        };
+        let share = int(world.settings.sizing_pct.0) * int(strength.0);
+        let one = int(i128::from(PRICE_SCALE) * i128::from(PRICE_SCALE));
+        let lots = int(world.account.equity().0) * share / one / per_lot;
+        let lots = lots.floor().to_integer();
+        match found {
+            Ok(qty) => assert_eq!(BigInt::from(qty.0), lots),
+            Err(Code::ZeroSize) => assert_eq!(BigInt::from(0), lots),
+            Err(Code::Overflow) => assert!(lots > BigInt::from(QTY_MAX)),
+            Err(code) => panic!("{code:?}"),
+        }
+        sizes += u64::from(found.is_ok());
+    }
+    println!("{sizes} sizes");
+    assert!(runs < 2_000 || sizes >= runs / 2);
 }
 
 /// ES at closes whose returns are +1 %, -1 %, +1 %, -1 %, as near as they can be.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// A module may import from the rows above its own, never from its own row or below.
 const LAYERS: &[&[&str]] = &[
-    &["limits"],
+    &["limits", "image"],
     &["units"],
     &["code", "digest", "instrument"],
     &["calendar", "settings", "order"],
@@ -15,7 +15,7 @@ const LAYERS: &[&[&str]] = &[
     &["config", "journal"],
     &["engine"],
     &["replay"],
-    &["resume"],
+    &["resume", "snapshot"],
     &["embedded", "runtime"],
 ];
 
@@ -40,6 +40,7 @@ const WRITES: &[&str] = &[
 /// random order, randomness.
 const CORE: &[&str] = &[
     "limits",
+    "image",
     "units",
     "code",
     "digest",

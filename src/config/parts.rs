@@ -171,6 +171,9 @@ pub struct LogConfig {
     pub segment_size: u64,
     /// When it is forced to the disk.
     pub sync: SyncPolicy,
+    /// Records, counted as their sequence numbers are, from one snapshot to the next, beside a run;
+    /// `None`: it makes none.
+    pub snapshot_every: Option<u64>,
 }
 
 impl LogConfig {
@@ -181,7 +184,8 @@ impl LogConfig {
 impl Default for LogConfig {
     fn default() -> Self {
         let sync = SyncPolicy::Interval { ms: Self::SYNC_INTERVAL_MS };
-        Self { segment_size: limits::SEGMENT_SIZE, sync }
+        let snapshot_every = Some(limits::SNAPSHOT_EVERY);
+        Self { segment_size: limits::SEGMENT_SIZE, sync, snapshot_every }
     }
 }
 

@@ -407,7 +407,7 @@ enum SyncName {
 /// `[log]`.
 pub(super) fn log(root: &Table<'_>) -> Result<LogConfig, Fault> {
     let table = root.table("log")?;
-    table.only(&["segment_size", "sync", "sync_interval_ms"])?;
+    table.only(&["segment_size", "sync", "sync_interval_ms", "snapshot_every"])?;
     let default = LogConfig::default();
     let mut segment_size = default.segment_size;
     if let Some(value) = table.get("segment_size") {
@@ -433,7 +433,14 @@ pub(super) fn log(root: &Table<'_>) -> Result<LogConfig, Fault> {
         SyncName::Interval => SyncPolicy::Interval { ms },
         SyncName::EveryBatch => SyncPolicy::EveryBatch,
     };
-    Ok(LogConfig { segment_size, sync })
+    let snapshot_every = match table.get("snapshot_every") {
+        Some(value) => {
+            let range = limits::SNAPSHOT_EVERY_MIN..=limits::SNAPSHOT_EVERY_MAX;
+            value.unless_none().map(|value| value.integer(range)).transpose()?
+        }
+        None => default.snapshot_every,
+    };
+    Ok(LogConfig { segment_size, sync, snapshot_every })
 }
 
 /// `[feed]`.

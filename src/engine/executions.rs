@@ -14,6 +14,7 @@
 //! is recomputed is no link: the trade stays where it is and gets other figures.
 
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::input::ExecKey;
 use crate::instrument::InstrumentId;
 use crate::limits::EXECUTIONS_RESERVE;
@@ -94,6 +95,21 @@ struct Entry {
     strategy: u8,
     marks: u8,
 }
+
+crate::image!(Entry {
+    key,
+    commission,
+    order,
+    qty,
+    price,
+    decision_px,
+    next,
+    figures,
+    family,
+    instrument,
+    strategy,
+    marks,
+});
 
 // Eighty megabytes for a million executions.
 const _: () = assert!(size_of::<Entry>() == 80);
@@ -370,6 +386,42 @@ impl Executions {
     fn note(&mut self, what: u64, place: Place, other: Option<Place>) {
         self.digest.word(what << 32 | u64::from(place.number()));
         self.digest.word(Place::word(other));
+    }
+
+    /// Appends every entry; the index follows.
+    pub(super) fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { index: _, entries, mask: _, count, digest } = self;
+        count.write(out);
+        crate::image::write_all(&entries[1..=self.len()], out);
+        digest.write(out);
+    }
+
+    /// Puts what was written into an empty table of the same size.
+    pub(super) fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        assert!(self.is_empty());
+        let count = from.count(self.max())?;
+        self.count = u32::try_from(count).expect("limits.rs bounds it");
+        for number in 1..=self.count {
+            let entry = Entry::read(from)?;
+            let known = 1..=self.count;
+            let leads = known.contains(&entry.figures) && known.contains(&entry.family);
+            // Only ever to a later one: a chain has an end.
+            let goes_on = |next: Place| next.number() > number && known.contains(&next.number());
+            from.require(leads && entry.next.is_none_or(goes_on), "a trade that leads nowhere")?;
+            self.entries[number as usize] = entry;
+            if entry.key != ExecKey::default() {
+                let slot = self.slot(entry.key);
+                from.require(self.index[slot] == VACANT, "an execution that is there twice")?;
+                self.index[slot] = number;
+            }
+        }
+        self.digest = Digest::read(from)?;
+        Ok(())
+    }
+
+    /// Whether there is an entry at a place.
+    pub(super) fn holds(&self, place: Place) -> bool {
+        place.number() <= self.count
     }
 
     /// Folds the table into a hash: kept as it grows, so that this costs nothing.

@@ -42,6 +42,8 @@ pub(super) struct Ledger {
     kept: u32,
 }
 
+crate::image!(Ledger { base, lots, first, last, kept });
+
 impl Ledger {
     /// What stands behind a position that was held before the first trade.
     pub(super) fn opening(&self, position: Position, method: CostMethod) -> Self {
@@ -57,6 +59,23 @@ impl Ledger {
     /// The last trade of the chain.
     pub(super) const fn last(&self) -> Option<Place> {
         self.last
+    }
+
+    /// Whether the position can be made of these executions: all that it names is there, its last
+    /// trade is the chain's, and no lot is missing.
+    pub(super) fn fits(
+        &self,
+        position: Position,
+        method: CostMethod,
+        executions: &Executions,
+    ) -> bool {
+        let Self { base, lots, first, last, kept: _ } = *self;
+        let places = [base.lots.head(), lots.head(), first, last];
+        let are_held = places.into_iter().flatten().all(|place| executions.holds(place));
+        let now = Holding { position, lots };
+        are_held
+            && last.is_none_or(|last| executions.next(last).is_none())
+            && [base, now].iter().all(|holding| holding.is_covered(method, executions))
     }
 
     /// Folds every field in.

@@ -4,6 +4,7 @@
 mod apply;
 mod decide;
 mod executions;
+mod image;
 mod ledger;
 mod state;
 mod turn;

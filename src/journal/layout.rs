@@ -12,6 +12,7 @@
 //!   lock               locked by the one writer
 //!   spare              the next segment, allocated ahead; its name makes it no part of the log
 //!   00000002-000004160.0.cut   what a recovery cut off: segment, byte offset, number
+//!   00000000000001000003.snap  no part of the log: see `snapshot.rs`
 //!
 //! segment:  | header page, 4096 bytes | slot | slot | slot | ...    | zeros to the end |
 //!

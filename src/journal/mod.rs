@@ -32,7 +32,7 @@ pub use dir::is_log;
 pub use disk::{Disk, MachineDisk};
 pub use error::{JournalError, ReadError};
 pub use layout::{Fault, Mark, Position, Seal, SegmentHeader, Slot};
-pub use reader::{LogEnd, LogReader, Tail};
+pub use reader::{Bookmark, LogEnd, LogReader, Tail};
 pub use recovery::{Cut, Recovery, recover, recover_on};
 pub use salvage::{Salvaged, salvage};
 pub use seal::{Sealer, Sealing, Seals, check_seals};

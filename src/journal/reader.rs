@@ -66,6 +66,15 @@ pub struct LogEnd {
     pub tail: Tail,
 }
 
+/// A place in a log to read on from: the end of a record, and what the next slot must take up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bookmark {
+    /// First byte behind the record.
+    pub position: Position,
+    /// The record's last slot.
+    pub chain: Chain,
+}
+
 /// Reads the whole records of a log in order, one at a time.
 ///
 /// Safe while a writer appends, in this process or another: it hands out whole records only, and
@@ -200,6 +209,41 @@ impl LogReader {
             stop: None,
             window: Window { buffer: vec![0; BUFFER_SIZE].into(), start: 0, len: 0 },
         })
+    }
+
+    /// Opens the log in `dir` at a place that a reader of it was at: behind the end of a group.
+    /// `None` if it is none of this log, or no more, as after a recovery that cut it off. The slot
+    /// before it must lie there with its checksum, which stands for everything before; none of it
+    /// is read.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn open_at(dir: &Path, bookmark: &Bookmark) -> Result<Option<Self>, ReadError> {
+        let mut reader = Self::open(dir)?;
+        let Bookmark { position: Position { segment: id, offset }, chain } = *bookmark;
+        let path = dir.join(segment_name(id));
+        let Some(file) = open_file(&path)? else { return Ok(None) };
+        let Ok(segment) = read_header(file, &path, id)? else { return Ok(None) };
+        let inside = HEADER_SIZE + SLOT_BYTES..=segment.header.segment_size;
+        if !inside.contains(&offset) || !offset.is_multiple_of(SLOT_BYTES) {
+            return Ok(None);
+        }
+        let mut bytes = [0; SLOT_SIZE];
+        read_up_to(&segment.file, &mut bytes, offset - SLOT_BYTES)
+            .map_err(|source| ReadError::Io { path, action: "read", source })?;
+        let slot = layout::from_bytes(&bytes);
+        if (layout::seq(&slot), layout::crc(&slot)) != (chain.last_seq, chain.last_crc) {
+            return Ok(None);
+        }
+        (reader.segment, reader.offset, reader.chain) = (segment, offset, chain);
+        reader.group_end_seq = chain.last_seq;
+        Ok(Some(reader))
+    }
+
+    /// The place behind the record handed out last, to read on from with another reader.
+    pub fn bookmark(&self) -> Bookmark {
+        Bookmark { position: self.position(), chain: self.chain }
     }
 
     /// The next whole record: its first slot and its continuations, as the writer was given them

@@ -6,6 +6,7 @@
 use super::table::{Key, Table, mix};
 use super::{ClOrdId, Flags, Order, OrderState};
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use std::collections::VecDeque;
 
 /// A slot of the slab, as it was when the order went in.
@@ -192,6 +193,66 @@ impl OrderBook {
         for index in &self.free[self.free.len() - freed..] {
             digest.word(u64::from(*index));
         }
+    }
+
+    /// Appends the orders with their places, in which order they are retired, and which slots the
+    /// next ones take. Generations tell keys of today from older ones, which lead nowhere.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { slots, free, finished, ids: _, used } = self;
+        used.write(out);
+        for Slot { order, generation: _, queued: _ } in &slots[..*used] {
+            order.write(out);
+        }
+        let is_current = |key: &&SlotKey| self.by_key(**key).is_some();
+        finished.iter().filter(is_current).count().write(out);
+        for key in finished.iter().filter(is_current) {
+            key.index.write(out);
+        }
+        // Those below have never been used and lie as they were laid.
+        let freed = used - self.len();
+        crate::image::write_all(&free[free.len() - freed..], out);
+    }
+
+    /// Puts what was written into an empty book of the same size.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it cannot have been written by a book.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        assert!(self.used == 0);
+        self.used = from.count(self.slots.len())?;
+        self.free.truncate(self.slots.len() - self.used);
+        for index in 0..self.used {
+            let Some(order) = Option::<Order>::read(from)? else { continue };
+            let is_new = order.id != ClOrdId::NONE && self.ids.get(order.id).is_none();
+            from.require(is_new, "an order without an id of its own")?;
+            self.ids.insert(order.id, u32::try_from(index).expect("limits.rs bounds it"));
+            self.slots[index].order = Some(order);
+        }
+        for _ in 0..from.count(self.used)? {
+            let index = u32::read(from)?;
+            let slot = self.slots.get_mut(index as usize).filter(|slot| slot.order.is_some());
+            let slot = slot.filter(|slot| !slot.queued);
+            let slot = slot.ok_or(from.bad("a finished order that is not held"))?;
+            slot.queued = true;
+            self.finished.push_back(SlotKey { index, generation: slot.generation });
+        }
+        let held = self.slots.iter().filter(|slot| slot.order.is_some()).count();
+        let mut is_free = vec![false; self.used];
+        for _ in 0..self.used - held {
+            let index = u32::read(from)?;
+            let place = index as usize;
+            let fits = place < self.used && self.slots[place].order.is_none() && !is_free[place];
+            from.require(fits, "a free place that is none")?;
+            is_free[place] = true;
+            self.free.push(index);
+        }
+        Ok(())
+    }
+
+    /// Every order with its slot.
+    pub fn places(&self) -> impl Iterator<Item = (u32, &Order)> {
+        let slots = (0..).zip(&self.slots[..self.used]);
+        slots.filter_map(|(index, slot)| Some((index, slot.order.as_ref()?)))
     }
 
     /// Drops keys at the front that no longer lead anywhere, so that the search stays short.

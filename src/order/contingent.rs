@@ -26,6 +26,7 @@
 
 use super::ClOrdId;
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::InstrumentId;
 use crate::limits::CONTINGENTS_MAX;
 use crate::units::{Price, Qty, Ts};
@@ -93,6 +94,10 @@ impl Places {
 
     fn clear(&mut self, at: usize) {
         self.0[at / 64] &= !(1 << (at % 64));
+    }
+
+    fn has(&self, at: usize) -> bool {
+        self.0[at / 64] >> (at % 64) & 1 == 1
     }
 
     fn is_empty(&self) -> bool {
@@ -308,7 +313,51 @@ impl Contingents {
             digest.word(word);
         }
     }
+
+    /// Appends every entry with its place, and whether it is due or taken.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { links, instruments, entries, counts: _, used: _, len, due, taken } = self;
+        len.write(out);
+        for (at, _) in self.iter() {
+            at.write(out);
+            links[at].write(out);
+            instruments[at].write(out);
+            entries[at].write(out);
+            due.has(at).write(out);
+            taken.has(at).write(out);
+        }
+    }
+
+    /// Puts what was written into an empty table of the same size.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it cannot have been written by a table.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        assert!(self.is_empty());
+        for _ in 0..from.count(self.links.len())? {
+            let at = usize::read(from)?;
+            let fits = at >= self.used && at < self.links.len();
+            from.require(fits, "a contingent order in no place")?;
+            let (links, instrument) = (Links::read(from)?, InstrumentId::read(from)?);
+            let is_new = links.order != ClOrdId::NONE && self.place(links.order).is_none();
+            from.require(is_new, "a contingent order without an id of its own")?;
+            let count = self.counts.get_mut(instrument.index());
+            *count.ok_or(from.bad("a contingent order in no instrument"))? += 1;
+            (self.links[at], self.instruments[at]) = (links, instrument);
+            self.entries[at] = Contingent::read(from)?;
+            for places in [&mut self.due, &mut self.taken] {
+                if bool::read(from)? {
+                    places.set(at);
+                }
+            }
+            (self.used, self.len) = (at + 1, self.len + 1);
+        }
+        Ok(())
+    }
 }
+
+crate::image!(Links { order, parent, sibling });
+crate::image!(Contingent { trail, wanted, since, touched, expires, tried, tries, tried_at });
 
 #[cfg(test)]
 mod tests {

@@ -423,7 +423,8 @@ impl Order {
             price = larger(price, self.ord_type.counted_price(limit, stop_price));
         }
         let checked = matches!(self.state, OrderState::Created);
-        let open = if ended || done || checked { 0 } else { (total.0 - self.cum_qty.0).max(0) };
+        let idle = ended || done || checked;
+        let open = if idle { 0 } else { total.0.saturating_sub(self.cum_qty.0).max(0) };
         let from = price.or(self.decision_px);
         let distance = from.zip(self.protect_px).and_then(|(from, stop)| from.distance(stop));
         Contribution { side: self.side, qty: Qty(open), price, distance }
@@ -477,3 +478,47 @@ impl Order {
         }
     }
 }
+
+crate::image!(ClOrdId(u64));
+crate::image!(
+    enum OrdType {
+        Market,
+        Limit,
+        Stop,
+        StopLimit,
+    }
+);
+crate::image!(
+    enum Tif {
+        Day,
+        Gtc,
+        Ioc,
+        Fok,
+        Gtd,
+    }
+);
+crate::image!(Flags(u16));
+crate::image!(Order {
+    id,
+    instrument,
+    strategy,
+    side,
+    ord_type,
+    tif,
+    state,
+    reason,
+    flags,
+    order_qty,
+    cum_qty,
+    cum_value,
+    price,
+    stop_price,
+    protect_px,
+    expire_at,
+    decision_px,
+    arrival_px,
+    created,
+    handed_over,
+    executions_before,
+    requests,
+});

@@ -4,6 +4,7 @@
 //! lifecycle. FIX `ClOrdID(11)` of the request, with `OrigClOrdID(41)` naming the order.
 
 use super::ClOrdId;
+use crate::image::{BadImage, Bytes, Image};
 use crate::limits::REQUESTS_PER_ORDER_MAX;
 use crate::units::{Price, Qty, Ts};
 use arrayvec::ArrayVec;
@@ -116,5 +117,30 @@ impl Requests {
     pub fn end(&mut self, id: ClOrdId) -> Option<Request> {
         let index = self.0.iter().position(|request| request.id == id)?;
         Some(self.0.remove(index))
+    }
+}
+
+crate::image!(
+    enum RequestKind {
+        Cancel,
+        Replace,
+    }
+);
+crate::image!(Sent { qty, price, stop_price });
+crate::image!(Request { id, kind, qty, price, stop_price, sent, since, overdue });
+
+impl Image for Requests {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.0.len().write(out);
+        crate::image::write_all(&self.0, out);
+    }
+
+    fn read(from: &mut Bytes<'_>) -> Result<Self, BadImage> {
+        let mut requests = Self::default();
+        for _ in 0..from.count(REQUESTS_PER_ORDER_MAX + 1)? {
+            let fits = requests.open(Request::read(from)?);
+            from.require(fits, "more requests than an order has")?;
+        }
+        Ok(requests)
     }
 }

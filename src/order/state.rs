@@ -140,6 +140,21 @@ pub const TRANSITIONS: [[Cell; EVENT_COUNT]; STATE_COUNT] = {
     ]
 };
 
+crate::image!(
+    enum OrderState {
+        Created,
+        Pending,
+        Submitted,
+        Accepted,
+        PartialFill,
+        Filled,
+        Cancelled,
+        Rejected,
+        Expired,
+        Closed,
+    }
+);
+
 impl OrderState {
     /// Every state, in the order of the diagram.
     pub const ALL: [Self; STATE_COUNT] = [

@@ -67,6 +67,8 @@ impl Sweeps {
     }
 }
 
+crate::image!(Sweeps([Option<u32>; 4]));
+
 #[cfg(test)]
 mod tests {
     use super::*;

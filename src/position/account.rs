@@ -2,6 +2,7 @@
 
 use super::{Balance, Overflow, Rate, Rates};
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::limits::{BALANCE_MAX, PRICE_SCALE};
 use crate::units::{Money, Ratio, cmp_products};
 use std::cmp::Ordering;
@@ -283,6 +284,42 @@ impl Account {
         for money in [initial_capital, equity, peak_equity, &self.day_start_equity] {
             digest.wide(money.0);
         }
+    }
+
+    /// Appends the rates, the balances, and where falls are measured from. What they are worth
+    /// together follows, and the capital is the settings'.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { initial_capital: _, rates, purses, total: _, equity: _, .. } = self;
+        let Self { peak_equity, day_start_equity, .. } = self;
+        rates.write_image(out);
+        for Purse { balance, worth: _ } in purses {
+            balance.write(out);
+        }
+        peak_equity.write(out);
+        day_start_equity.write(out);
+    }
+
+    /// Puts what was written into an account before its first order.
+    ///
+    /// # Errors
+    /// [`BadImage`]: a figure is past its bound.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        self.rates.restore(from)?;
+        for place in 0..self.purses.len() {
+            // From nothing, so that every figure is held to its bound.
+            let balance = Balance::default().checked_add(Balance::read(from)?);
+            let balance = balance.filter(|balance| balance.positions >= 0);
+            let currency = u16::try_from(place).expect("limits.rs bounds it");
+            let next =
+                balance.map(|balance| self.at_rate(currency, balance, self.rates.get(currency)));
+            let Some(Ok(next)) = next else { return Err(from.bad("a balance past its bound")) };
+            self.take(currency, next);
+        }
+        for money in [&mut self.peak_equity, &mut self.day_start_equity] {
+            let bounded = Money::ZERO.checked_add(Money::read(from)?);
+            *money = bounded.ok_or(from.bad("an equity past its bound"))?;
+        }
+        Ok(())
     }
 
     fn fall(&self, from: Money, limit: Ratio) -> Fall {

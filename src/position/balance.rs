@@ -65,3 +65,5 @@ impl Balance {
         digest.signed(i64::from(*positions));
     }
 }
+
+crate::image!(Balance { realized, commission, unrealized, positions });

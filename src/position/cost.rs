@@ -6,6 +6,7 @@
 
 use super::position::{Basis, Booked, Fill, Overflow, Position};
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::settings::CostMethod;
 use crate::units::{Money, Price, Qty, Side, prorate};
 use std::num::NonZeroU32;
@@ -131,6 +132,28 @@ impl Lots {
         }
     }
 
+    /// Whether so many lots can be released, signed as they are held: what every fill rests on.
+    /// Walks over the trades from the head.
+    fn cover(&self, held: Qty, trades: &impl Trades) -> bool {
+        let Self { front, head, left, spill } = self;
+        let side = if held.0 < 0 { Side::Sell } else { Side::Buy };
+        let of_side = |place| trades.at(place).filter(|trade| trade.side == side);
+        let parts = [front.qty.0, left.0, spill.qty.0];
+        let is_left = left.0 == 0 || head.is_some_and(|head| of_side(head).is_some());
+        let mut covered: i128 = parts.into_iter().map(i128::from).sum();
+        let mut place = *head;
+        while let Some(next) = place.and_then(|place| trades.next(place)) {
+            covered += of_side(next).map_or(0, |trade| i128::from(trade.qty.0));
+            place = Some(next);
+        }
+        is_left && parts.iter().all(|part| *part >= 0) && covered >= i128::from(held.0).abs()
+    }
+
+    /// The oldest trade of which something may be left.
+    pub const fn head(&self) -> Option<Place> {
+        self.head
+    }
+
     /// Folds every field in.
     pub fn digest(&self, digest: &mut Digest) {
         let Self { front, head, left, spill } = self;
@@ -160,6 +183,14 @@ impl Holding {
             lots.front = Sum { qty: Qty(position.qty.0.abs()), cost: position.open_cost };
         }
         Self { position, lots }
+    }
+
+    /// Whether the lots cover the position, by the method that they are counted by.
+    pub fn is_covered(&self, method: CostMethod, trades: &impl Trades) -> bool {
+        match method {
+            CostMethod::Average => self.lots == Lots::default(),
+            CostMethod::Fifo => self.lots.cover(self.position.qty, trades),
+        }
     }
 
     /// Books one fill: all of it or, past a bound, nothing. `place` is where it is kept, if it is,
@@ -195,6 +226,20 @@ impl Holding {
         Ok(booked)
     }
 }
+
+impl Image for Place {
+    fn write(&self, out: &mut Vec<u8>) {
+        self.number().write(out);
+    }
+
+    fn read(from: &mut Bytes<'_>) -> Result<Self, BadImage> {
+        Self::new(u32::read(from)?).ok_or(from.bad("place 0, which is none"))
+    }
+}
+
+crate::image!(Sum { qty, cost });
+crate::image!(Lots { front, head, left, spill });
+crate::image!(Holding { position, lots });
 
 #[cfg(test)]
 mod tests {

@@ -70,6 +70,8 @@ pub fn slippage(side: Side, qty: Qty, price: Price, base: Price, lot_value: i64)
     Money::notional(Price(worse), qty, lot_value)
 }
 
+crate::image!(Position { qty, open_cost, realized, commission, slippage });
+
 impl Position {
     /// A position that is held before the first fill: signed lots at an average price.
     ///

@@ -3,6 +3,7 @@
 
 use crate::code::Code;
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::limits::{PRICE_MAX, PRICE_SCALE};
 use crate::units::{Money, Price, mul_div};
 
@@ -101,11 +102,35 @@ impl Rates {
         self.rates[usize::from(currency)] = Some(rate);
     }
 
+    /// Appends every rate but the account's own, which is one.
+    pub(super) fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { rates } = self;
+        crate::image::write_all(&rates[1..], out);
+    }
+
+    /// Puts what was written where no rate is known.
+    pub(super) fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        crate::image::read_all(&mut self.rates[1..], from)
+    }
+
     /// Folds every rate in; their number follows from the settings.
     pub fn digest(&self, digest: &mut Digest) {
         for rate in &self.rates {
             digest.option(rate.map(|rate| rate.price.0));
             digest.word(u64::from(rate.is_some_and(|rate| rate.inverse)));
         }
+    }
+}
+
+impl Image for Rate {
+    fn write(&self, out: &mut Vec<u8>) {
+        let Self { price, inverse } = self;
+        price.write(out);
+        inverse.write(out);
+    }
+
+    fn read(from: &mut Bytes<'_>) -> Result<Self, BadImage> {
+        let rate = Self::new(Price::read(from)?, bool::read(from)?);
+        rate.ok_or(from.bad("a rate that cannot be"))
     }
 }

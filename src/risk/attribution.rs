@@ -9,6 +9,7 @@
 use super::exposure::Exposure;
 use super::view::InstrumentBook;
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::InstrumentId;
 use crate::order::Contribution;
 use crate::position::{Account, Balance, Booked, Fill, Overflow, Position};
@@ -131,6 +132,23 @@ impl StrategyBooks {
         exposure.add(after)
     }
 
+    /// An order of the strategy counts for this.
+    ///
+    /// # Errors
+    /// [`Overflow`] past the end of a sum.
+    ///
+    /// # Panics
+    /// If the instrument is not in the table.
+    pub fn add(
+        &mut self,
+        strategy: u16,
+        instrument: InstrumentId,
+        contribution: Contribution,
+    ) -> Result<(), Overflow> {
+        let place = self.place(strategy, instrument);
+        self.books[place].exposure.add(contribution)
+    }
+
     /// What a strategy's positions in the instruments of one currency come to, exactly, in that
     /// currency; `books` are those of all instruments. `None` past the bound of a balance.
     ///
@@ -184,6 +202,25 @@ impl StrategyBooks {
             sum = sum.checked_add(Money(rate.worth(pnl.0)?))?;
         }
         Some(sum)
+    }
+
+    /// Appends every position; what is working follows from the orders.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { books, strategies: _, instruments: _ } = self;
+        for StrategyBook { position, exposure: _ } in books {
+            position.write(out);
+        }
+    }
+
+    /// Puts what was written into the books of as many strategies and instruments.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it is none.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        for book in &mut self.books {
+            book.position = Position::read(from)?;
+        }
+        Ok(())
     }
 
     /// Folds in every book that holds something or has a past.

@@ -10,6 +10,7 @@ use super::throttle::{Rates, Repeats, Sender, Sent};
 use super::verdict::{Asked, Reading, Reply};
 use super::view::Candidate;
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes};
 use crate::limits::RATE_MAX;
 use crate::order::{Ladder, Order};
 use crate::settings::{Capacity, Count, Limits, RiskSettings, Scope};
@@ -65,6 +66,24 @@ impl Controls {
     /// A replace or a cancel has been handed over.
     pub fn note_request(&mut self, now: Ts, order: &Order) {
         self.rates.note(now, sender(order), false);
+    }
+
+    /// Appends what they remember; the ladder follows from the orders.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { rates, repeats, recent, ladder: _ } = self;
+        rates.write_image(out);
+        repeats.write_image(out);
+        recent.write_image(out);
+    }
+
+    /// Puts what was written where nothing has been sent.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it is none.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        self.rates.restore(from)?;
+        self.repeats.restore(from)?;
+        self.recent.restore(from)
     }
 
     /// Folds in what can change.

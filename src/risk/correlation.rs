@@ -19,6 +19,7 @@
 //! thousandfold, or a price that did not move at all.
 
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::InstrumentId;
 use crate::limits::{CORRELATION_WINDOW_MAX, CORRELATION_WINDOW_MIN, PRICE_SCALE};
 use crate::units::{Price, Ratio, Ts, cmp_products, write_decimal};
@@ -87,6 +88,8 @@ struct BarClose {
     opened: Ts,
     close: Price,
 }
+
+crate::image!(BarClose { opened, close });
 
 /// The closes of one instrument, oldest overwritten first. Twice the window, so that bars which
 /// the other instrument lacks do not at once leave too few in common.
@@ -172,8 +175,7 @@ impl Correlations {
         if !closes.push(BarClose { opened, close }) {
             return;
         }
-        let alone = self.sums(&self.closes[own], &self.closes[own]);
-        self.closes[own].deviation = alone.as_ref().and_then(Deviation::of);
+        self.measure_alone(own);
         for other in 0..self.closes.len() {
             if other == own {
                 continue;
@@ -215,6 +217,45 @@ impl Correlations {
         for coefficient in &self.coefficients {
             digest.signed(*coefficient);
         }
+    }
+
+    /// Appends the closes, oldest first, and the coefficients: of pairs whose bars have moved on
+    /// they follow from nothing else.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { window: _, closes, coefficients } = self;
+        for of_one in closes {
+            let Closes { ring: _, next: _, count, deviation: _ } = of_one;
+            count.write(out);
+            for back in (0..*count).rev() {
+                of_one.get(back).expect("so many are held").write(out);
+            }
+        }
+        crate::image::write_all(coefficients, out);
+    }
+
+    /// Puts what was written where no bar has closed, with as many instruments and as long a
+    /// window.
+    ///
+    /// # Errors
+    /// [`BadImage`]: no bars could have led to it.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        for own in 0..self.closes.len() {
+            for _ in 0..from.count(2 * self.window)? {
+                let is_later = self.closes[own].push(BarClose::read(from)?);
+                from.require(is_later, "bars out of order")?;
+            }
+            self.measure_alone(own);
+        }
+        crate::image::read_all(&mut self.coefficients, from)?;
+        let possible = |coefficient: &i64| {
+            *coefficient == NONE || (-PRICE_SCALE..=PRICE_SCALE).contains(coefficient)
+        };
+        from.require(self.coefficients.iter().all(possible), "a correlation above one")
+    }
+
+    fn measure_alone(&mut self, own: usize) {
+        let alone = self.sums(&self.closes[own], &self.closes[own]);
+        self.closes[own].deviation = alone.as_ref().and_then(Deviation::of);
     }
 
     fn measure(&self, one: usize, other: usize) -> Option<Ratio> {

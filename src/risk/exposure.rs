@@ -134,3 +134,61 @@ impl Exposure {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::units::Price;
+
+    const WHOLE: Contribution = Contribution {
+        side: Side::Buy,
+        qty: Qty(1),
+        price: Some(Price(1)),
+        distance: Some(Price(1)),
+    };
+
+    #[test]
+    fn the_hash_tells_every_sum_of_either_side() {
+        let at_market = Contribution { price: None, ..WHOLE };
+        let unprotected = Contribution { distance: None, ..WHOLE };
+        let dearer = Contribution { price: Some(Price(2)), ..WHOLE };
+        let farther = Contribution { distance: Some(Price(2)), ..WHOLE };
+        let more = Contribution { qty: Qty(2), ..WHOLE };
+        let sold = Contribution { side: Side::Sell, ..WHOLE };
+        let orders = [WHOLE, at_market, unprotected, dearer, farther, more, sold];
+        let hash = |orders: &[Contribution]| {
+            let mut exposure = Exposure::default();
+            for order in orders {
+                exposure.add(*order).expect("within bounds");
+            }
+            let mut digest = Digest::default();
+            exposure.digest(&mut digest);
+            digest.finish()
+        };
+        let mut hashes = orders.map(|order| hash(&[order])).to_vec();
+        hashes.extend([hash(&[]), hash(&[WHOLE, WHOLE])]);
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), orders.len() + 2);
+    }
+
+    #[test]
+    fn what_was_not_added_is_not_taken_out() {
+        let mut exposure = Exposure::default();
+        exposure.add(WHOLE).expect("within bounds");
+        let before = exposure;
+        for other in [
+            Contribution { price: None, ..WHOLE },
+            Contribution { price: Some(Price(2)), ..WHOLE },
+            Contribution { distance: None, ..WHOLE },
+            Contribution { distance: Some(Price(2)), ..WHOLE },
+            Contribution { qty: Qty(2), ..WHOLE },
+            Contribution { side: Side::Sell, ..WHOLE },
+        ] {
+            assert!(exposure.remove(other).is_err(), "{other:?}");
+            assert_eq!(exposure, before);
+        }
+        exposure.remove(WHOLE).expect("it was added");
+        assert_eq!(exposure, Exposure::default());
+    }
+}

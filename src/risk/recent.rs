@@ -1,6 +1,7 @@
 //! Orders handed over lately: the same one again within the window is taken for a mistake.
 
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::InstrumentId;
 use crate::order::OrdType;
 use crate::order::table::{Key, Table, mix};
@@ -32,6 +33,8 @@ impl Ask {
         Self { instrument, side, ord_type, qty, price, stop_price }
     }
 }
+
+crate::image!(Ask { instrument, side, ord_type, qty, price, stop_price });
 
 impl Key for Ask {
     const NONE: Self = Self {
@@ -108,13 +111,18 @@ impl Recent {
         if self.count == self.ring.len() {
             return;
         }
+        self.remember(ask, now);
+        self.digest.signed(now.0);
+        self.digest.word(ask.spread());
+    }
+
+    /// Takes one in, behind the others; there is room.
+    fn remember(&mut self, ask: Ask, now: Ts) {
         let place = (self.first + self.count) % self.ring.len();
         self.ring[place] = (ask, now);
         self.count += 1;
         self.latest.remove(ask);
         self.latest.insert(ask, u32::try_from(place).expect("limits.rs bounds it"));
-        self.digest.signed(now.0);
-        self.digest.word(ask.spread());
     }
 
     fn forget_first(&mut self) {
@@ -125,6 +133,32 @@ impl Recent {
         }
         self.first = (self.first + 1) % self.ring.len();
         self.count -= 1;
+    }
+
+    /// Appends the orders, oldest first.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { ring, first, count, latest: _, digest } = self;
+        count.write(out);
+        for offset in 0..*count {
+            let (ask, ts) = ring[(first + offset) % ring.len()];
+            ask.write(out);
+            ts.write(out);
+        }
+        digest.write(out);
+    }
+
+    /// Puts what was written where nothing has been handed over.
+    ///
+    /// # Errors
+    /// [`BadImage`]: more than can be remembered, or what is no order.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        for _ in 0..from.count(self.ring.len())? {
+            let (ask, ts) = (Ask::read(from)?, Ts::read(from)?);
+            from.require(ask != Ask::NONE, "an order for nothing")?;
+            self.remember(ask, ts);
+        }
+        self.digest = Digest::read(from)?;
+        Ok(())
     }
 
     /// Folds in what can change.
@@ -150,5 +184,25 @@ mod tests {
             assert_eq!(recent.age(ask(turn), now, window), Some(0));
             assert!(!recent.is_full(now, window));
         }
+    }
+
+    #[test]
+    fn what_differs_in_anything_is_spread_apart() {
+        let plain = Ask { instrument: InstrumentId(1), qty: Qty(1), ..Ask::NONE };
+        let asks = [
+            plain,
+            Ask { instrument: InstrumentId(0), ..plain },
+            Ask { instrument: InstrumentId(1 << 8), ..plain },
+            Ask { side: Side::Sell, ..plain },
+            Ask { ord_type: OrdType::Limit, ..plain },
+            Ask { ord_type: OrdType::StopLimit, ..plain },
+            Ask { qty: Qty(2), ..plain },
+            Ask { price: Some(Price(1)), ..plain },
+            Ask { stop_price: Some(Price(1)), ..plain },
+        ];
+        let mut spreads = asks.map(Ask::spread).to_vec();
+        spreads.sort_unstable();
+        spreads.dedup();
+        assert_eq!(spreads.len(), asks.len());
     }
 }

@@ -392,9 +392,10 @@ fn correlated<'a>(case: &'a Case<'_>) -> impl Iterator<Item = Warning> + 'a {
     let own = case.candidate.instrument;
     case.view.books.iter().enumerate().filter_map(move |(index, book)| {
         let other = InstrumentId(u16::try_from(index).expect("limits.rs bounds it"));
-        if other == own || !book.is_engaged() {
+        if !book.is_engaged() {
             return None;
         }
+        // Itself has none.
         let correlation = case.view.correlations.get(own, other)?;
         let side = case.candidate.side;
         let alike = match correlation.0.cmp(&0) {

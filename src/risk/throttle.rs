@@ -5,6 +5,7 @@
 //! them and counts what was sent before it was set.
 
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::InstrumentId;
 use crate::limits::{RATE_MAX, RATE_SPAN_NANOS};
 use crate::units::{Side, Ts};
@@ -46,6 +47,9 @@ struct Message {
     sender: Sender,
     is_order: bool,
 }
+
+crate::image!(Sender { instrument, strategy });
+crate::image!(Message { ts, sender, is_order });
 
 /// How many messages were sent in the last second, by scope. A message counts for exactly one
 /// second: not any more when it is that old.
@@ -133,6 +137,32 @@ impl Rates {
         self.digest.word(packed | u64::from(is_order));
     }
 
+    /// Appends the messages, oldest first; the counts follow.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { ring, first, count, lost, account: _, instruments: _, .. } = self;
+        let Self { strategies: _, digest, .. } = self;
+        count.write(out);
+        for offset in 0..*count {
+            ring[(first + offset) % ring.len()].write(out);
+        }
+        lost.write(out);
+        digest.write(out);
+    }
+
+    /// Puts what was written where nothing has been sent.
+    ///
+    /// # Errors
+    /// [`BadImage`]: more messages than are counted.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        for _ in 0..from.count(self.ring.len())? {
+            let Message { ts, sender, is_order } = Message::read(from)?;
+            self.note(ts, sender, is_order);
+        }
+        self.lost = Option::read(from)?;
+        self.digest = Digest::read(from)?;
+        Ok(())
+    }
+
     fn each(&mut self, sender: Sender, change: impl Fn(&mut Sent)) {
         change(&mut self.account);
         if let Some(sent) = self.instruments.get_mut(sender.instrument.index()) {
@@ -210,6 +240,23 @@ impl Repeats {
         })
     }
 
+    /// Appends every count.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { counts, instruments: _, strategies: _, digest } = self;
+        crate::image::write_all(counts, out);
+        digest.write(out);
+    }
+
+    /// Puts what was written where as many strategies and instruments have sent nothing.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it is none.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        crate::image::read_all(&mut self.counts, from)?;
+        self.digest = Digest::read(from)?;
+        Ok(())
+    }
+
     /// Folds in what can change.
     pub fn digest(&self, digest: &mut Digest) {
         digest.word(self.digest.finish());
@@ -220,4 +267,42 @@ impl Repeats {
 fn named(strategy: u16, rows: usize) -> usize {
     let strategy = usize::from(strategy);
     if strategy < rows { strategy } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_tells_who_sent_what_when() {
+        let hash = |now: i64, instrument: u16, strategy: u16, is_order: bool| {
+            let mut rates = Rates::new(2, 2);
+            let sender = Sender { instrument: InstrumentId(instrument), strategy };
+            rates.note(Ts(now), sender, is_order);
+            let mut digest = Digest::default();
+            rates.digest(&mut digest);
+            digest.finish()
+        };
+        let mut hashes = Vec::new();
+        for (now, instrument, strategy) in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (0, 1, 1)] {
+            hashes.extend([false, true].map(|order| hash(now, instrument, strategy, order)));
+        }
+        let count = hashes.len();
+        hashes.sort_unstable();
+        hashes.dedup();
+        assert_eq!(hashes.len(), count);
+    }
+
+    #[test]
+    fn an_instrument_past_the_table_has_no_count_and_takes_nobodys() {
+        let mut repeats = Repeats::new(2, 1);
+        let sender =
+            |instrument, strategy| Sender { instrument: InstrumentId(instrument), strategy };
+        for side in [Side::Buy, Side::Sell] {
+            repeats.note(sender(2, 0), side);
+            repeats.note(sender(2, 1), side);
+            assert_eq!(repeats.get(sender(2, 0), side), 0);
+            assert_eq!(repeats.get(sender(0, 1), side), 0);
+        }
+    }
 }

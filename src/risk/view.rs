@@ -6,6 +6,7 @@ use super::correlation::Correlations;
 use super::exposure::Exposure;
 use crate::code::Code;
 use crate::digest::Digest;
+use crate::image::{BadImage, Bytes, Image};
 use crate::instrument::{Instrument, InstrumentId};
 use crate::order::{Contribution, OrdType};
 use crate::position::{Account, Balance, Position, Rates};
@@ -24,6 +25,8 @@ pub struct Market {
     /// When the mark came.
     pub ts: Ts,
 }
+
+crate::image!(Market { price, bid, ask, ts });
 
 impl Market {
     /// What a market order of this side counts at: ask for a buy, bid for a sell, else the mark.
@@ -105,6 +108,28 @@ impl InstrumentBook {
     pub fn may_be(&self, side: Side) -> bool {
         let held = side.signed(self.position.qty.0);
         held > 0 || self.exposure.side(side).qty().0 > held.abs()
+    }
+
+    /// Appends what can change but the working orders, which follow from the orders.
+    pub fn write_image(&self, out: &mut Vec<u8>) {
+        let Self { spec: _, currency: _, lot_value: _, qty_limit: _, exposure: _, .. } = self;
+        let Self { market, position, protect_px, halted, .. } = self;
+        market.write(out);
+        position.write(out);
+        protect_px.write(out);
+        halted.write(out);
+    }
+
+    /// Puts what was written into the book of the same contract.
+    ///
+    /// # Errors
+    /// [`BadImage`]: it is none.
+    pub fn restore(&mut self, from: &mut Bytes<'_>) -> Result<(), BadImage> {
+        self.market = Market::read(from)?;
+        self.position = Position::read(from)?;
+        self.protect_px = Option::read(from)?;
+        self.halted = Option::read(from)?;
+        Ok(())
     }
 
     /// Folds in what can change; the contract cannot.

@@ -155,6 +155,8 @@ macro_rules! limits {
                 }
             }
         }
+
+        crate::image!(enum LimitKey { $($Key),* });
     };
 }
 
@@ -263,6 +265,14 @@ pub enum Scope {
     /// One strategy.
     Strategy = 3,
 }
+
+crate::image!(
+    enum Scope {
+        Account,
+        Instrument,
+        Strategy,
+    }
+);
 
 impl Scope {
     /// Every scope.

@@ -310,6 +310,8 @@ fn runtime(text: &mut String, config: &Config) {
     };
     line(text, "log goes to the disk", sync);
     line(text, "segment", format!("{} bytes", config.log.segment_size));
+    let snapshots = or_off(config.log.snapshot_every, |every| format!("every {every} records"));
+    line(text, "snapshot of the state", snapshots);
     let capacity = &config.capacity;
     line(text, "orders at once", capacity.orders);
     line(text, "executions remembered", capacity.executions);

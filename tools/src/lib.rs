@@ -12,6 +12,7 @@ pub mod replay;
 pub mod rows;
 pub mod run;
 pub mod scenario;
+pub mod snapshots;
 pub mod summary;
 pub mod text;
 pub mod timeline;

@@ -153,6 +153,8 @@ pub struct Change {
     pub limit: Option<Money>,
 }
 
+trade_engine::image!(Change { seq, ts, scope, name, key, limit });
+
 impl Change {
     /// What a record changes, if it is such a one.
     pub fn of(record: &Record, state: &State) -> Option<Self> {

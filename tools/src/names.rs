@@ -41,6 +41,8 @@ pub struct Parts {
     text: String,
 }
 
+trade_engine::image!(Parts { text });
+
 impl Parts {
     /// Takes a part in. Gives the whole text back with its last part.
     pub fn push(&mut self, part: &str, more: bool) -> Option<String> {
@@ -66,6 +68,8 @@ pub struct Names {
     of: Option<(Subject, ClOrdId)>,
     limit: usize,
 }
+
+trade_engine::image!(Names { names, venue, symbols, operator, exec_id, halt, parts, of, limit });
 
 impl Names {
     /// Takes in a record that has been applied; `state` is the state after it.

@@ -2,6 +2,7 @@
 //! not grow with the log.
 
 use crate::names::Names;
+use crate::text::count;
 use crate::watch::Watch;
 use std::fmt;
 use std::io;
@@ -9,10 +10,12 @@ use std::path::{Path, PathBuf};
 use trade_engine::codec::{Slot, Slots};
 use trade_engine::engine::State;
 use trade_engine::event::Record;
+use trade_engine::image::{BadImage, Bytes, Image};
 use trade_engine::journal::{
     Fault, JournalError, LogEnd, LogReader, Position, ReadError, Seal, layout,
 };
 use trade_engine::replay::{Replay, ReplayError};
+use trade_engine::snapshot::{self, Snapshot, SnapshotError, UpTo};
 
 /// Why a log could not be read, or what was asked of it not be answered. One line each.
 #[derive(Debug)]
@@ -46,6 +49,8 @@ pub enum LogError {
         /// How many segments are sealed.
         sealed: u64,
     },
+    /// A snapshot could not be written.
+    Snapshot(SnapshotError),
     /// What was asked makes no sense for this log.
     Argument(String),
     /// Nothing could be salvaged.
@@ -66,6 +71,7 @@ impl LogError {
             | Self::NoHead { .. }
             | Self::Root { .. }
             | Self::Salvage(_)
+            | Self::Snapshot(_)
             | Self::Write(_) => 1,
         }
     }
@@ -90,6 +96,7 @@ impl fmt::Display for LogError {
                 dir.display()
             ),
             Self::Salvage(error) => write!(f, "{error}"),
+            Self::Snapshot(error) => write!(f, "{error}"),
             Self::Argument(what) => write!(f, "{what}"),
             Self::Write(error) => write!(f, "cannot write the output: {error}"),
         }
@@ -123,6 +130,9 @@ pub fn opening_error(error: ReadError) -> LogError {
     if is_damage { LogError::Read(error) } else { LogError::NotALog(error) }
 }
 
+/// What a snapshot's words are of, and their form.
+const BESIDE: &str = "names and watch 1";
+
 /// The walk: [`Walk::read`] a record, look at the state before it, [`Walk::apply`] it.
 #[derive(Debug)]
 pub struct Walk {
@@ -149,6 +159,63 @@ impl Walk {
             watch: Watch::default(),
             slots: Slots::new(),
         })
+    }
+
+    /// Opens the log in `dir` behind the newest snapshot that does not lie behind what is asked
+    /// for; before the first record if there is none. `say` is told of those that are not believed.
+    ///
+    /// # Errors
+    /// As [`Walk::open`].
+    pub fn open_near(dir: &Path, up_to: UpTo, say: &mut dyn FnMut(&str)) -> Result<Self, LogError> {
+        // Said here if it is no log, before anything about snapshots.
+        let mut walk = Self::open(dir)?;
+        let mut left_out = Vec::new();
+        for path in snapshot::list(dir, up_to).unwrap_or_default() {
+            let found = snapshot::read(dir, &path, up_to).and_then(|found| {
+                let walk = found.map(|found| Self::behind(dir, found)).transpose();
+                walk.map_err(|bad| SnapshotError { path, fault: snapshot::Fault::Image(bad) })
+            });
+            match found {
+                Ok(Some(found)) => {
+                    walk = found;
+                    break;
+                }
+                Ok(None) => {}
+                Err(error) => left_out.push(error),
+            }
+        }
+        if let Some(newest) = left_out.first() {
+            let number = count(left_out.len() as u64, "snapshot");
+            say(&format!("note: left out: {number}; the newest: {newest}"));
+        }
+        Ok(walk)
+    }
+
+    fn behind(dir: &Path, found: Snapshot) -> Result<Self, BadImage> {
+        let Snapshot { reader, replay, beside } = found;
+        let mut from = Bytes::new(&beside);
+        let is_ours = String::read(&mut from).is_ok_and(|form| form == BESIDE);
+        from.require(is_ours, "the words beside the state are not of this program")?;
+        let (names, watch) = <(Names, Watch)>::read(&mut from)?;
+        from.require(from.rest() == 0, "bytes behind the words")?;
+        Ok(Self { dir: dir.to_owned(), reader, replay, names, watch, slots: Slots::new() })
+    }
+
+    /// Writes a snapshot of where it is, if that is the end of a group; says where it is then.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_snapshot(&self) -> Result<Option<PathBuf>, LogError> {
+        let is_group_end = self.state().is_some_and(|s| s.seq() == self.reader.group_end_seq());
+        if !is_group_end {
+            return Ok(None);
+        }
+        let mut beside = Vec::new();
+        BESIDE.to_owned().write(&mut beside);
+        self.names.write(&mut beside);
+        self.watch.write(&mut beside);
+        let written = snapshot::write(&self.dir, &self.reader, &self.replay, &beside);
+        written.map(Some).map_err(LogError::Snapshot)
     }
 
     /// Reads the next record; the state stays as it was before it. `None` at the end.

@@ -32,6 +32,9 @@ pub struct Watch {
     changes: BTreeMap<(u8, String, LimitKey), Change>,
 }
 
+trade_engine::image!(HaltedInstrument { instrument, reason, seq, ts });
+trade_engine::image!(Watch { halted, changes });
+
 impl Watch {
     /// Takes in a record that has been applied; `state` is the state after it.
     pub fn observe(&mut self, record: &Record, state: Option<&State>) {

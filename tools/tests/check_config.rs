@@ -87,6 +87,7 @@ runtime and log
   halt file               OFF
   log goes to the disk    every 200 ms
   segment                 16777216 bytes
+  snapshot of the state   every 500000 records
   orders at once          4096
   executions remembered   65536
   checkpoint every        4096 slots

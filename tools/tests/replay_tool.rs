@@ -468,6 +468,70 @@ fn state_at_a_time_and_while_halted() {
     assert_eq!(found["account"]["halted"], false);
 }
 
+/// Snapshots are a cache: with them, with damaged ones, and without, every answer is the same.
+#[test]
+fn snapshots_change_no_answer() {
+    let log = story().stop();
+    let snapshots = || {
+        let files = std::fs::read_dir(&log.dir).unwrap().map(|entry| entry.unwrap().path());
+        let is_one = |path: &PathBuf| path.extension().is_some_and(|ext| ext == "snap");
+        let mut found: Vec<PathBuf> = files.filter(is_one).collect();
+        found.sort();
+        found
+    };
+    let answers = || -> Vec<(String, String)> {
+        let seqs = (log.live[0].0..=log.last_seq).step_by(3).map(|seq| seq.to_string());
+        let ran = seqs.map(|seq| replay(&["state", path(&log), "--at-seq", &seq]));
+        let times = log.live.iter().step_by(5).map(|(_, state)| state["time"].as_str().unwrap());
+        let by_time = times.map(|time| replay(&["state", path(&log), "--at-time", time, "--json"]));
+        let at_end = std::iter::once_with(|| replay(&["state", path(&log)]));
+        ran.chain(by_time).chain(at_end).map(|ran| (ran.stdout, ran.stderr)).collect()
+    };
+    let without = answers();
+    let made = check_output(&["snapshot", path(&log), "--every", "40"], &[".snap"]);
+    let files = snapshots();
+    assert!(files.len() > 3 && made.lines().count() == files.len(), "{made}");
+    assert_eq!(answers(), without);
+
+    // Again: nothing is due; and whoever makes one anew makes the same.
+    let again = replay(&["snapshot", path(&log), "--every", "40"]);
+    assert!(again.stdout.is_empty() && again.stderr.contains("none was due"), "{}", again.stderr);
+    let newest = std::fs::read(files.last().unwrap()).unwrap();
+    std::fs::remove_file(files.last().unwrap()).unwrap();
+    check_output(&["snapshot", path(&log), "--every", "40"], &[".snap"]);
+    assert!(std::fs::read(files.last().unwrap()).unwrap() == newest, "another snapshot");
+
+    // All of them damaged, each in another way: said, and left out.
+    for (at, file) in files.iter().enumerate() {
+        let mut bytes = std::fs::read(file).unwrap();
+        let size = bytes.len();
+        match at % 3 {
+            0 => bytes[size / 2] ^= 4,
+            1 => bytes.truncate(size - 1),
+            _ => bytes[0] = 0,
+        }
+        std::fs::write(file, bytes).unwrap();
+    }
+    let seqs = (log.live[0].0..=log.last_seq).step_by(3);
+    let with_damaged: Vec<String> = seqs
+        .map(|seq| {
+            let ran = replay(&["state", path(&log), "--at-seq", &seq.to_string()]);
+            let name = |count| trade_engine_tools::text::count(count, "snapshot");
+            let before = files.iter().filter(|file| **file <= log.dir.join(name_of(seq))).count();
+            let said = format!("left out: {};", name(before as u64));
+            assert_eq!(ran.stderr.contains(&said), before > 0, "{before}: {}", ran.stderr);
+            ran.stdout
+        })
+        .collect();
+    assert!(with_damaged.iter().eq(without[..with_damaged.len()].iter().map(|(out, _)| out)));
+    files.iter().for_each(|file| std::fs::remove_file(file).unwrap());
+    assert_eq!(answers(), without);
+}
+
+fn name_of(seq: u64) -> String {
+    trade_engine::snapshot::name(seq)
+}
+
 #[test]
 fn a_whole_log_verifies() {
     let log = story().stop();
@@ -656,7 +720,7 @@ fn what_is_no_log_is_an_error() {
 fn bad_arguments_are_one_line() {
     let log = story().stop();
     let log = path(&log);
-    check_error(&[], 2, &["verify, state, events, explain, tail, export or salvage"]);
+    check_error(&[], 2, &["verify, snapshot, state, events, explain, tail, export or salvage"]);
     check_error(&["verify", log, "--root", "12"], 2, &["--root", "64 hexadecimal digits"]);
     check_error(&["verify"], 2, &["<DIR>"]);
     check_error(&["prove", log], 2, &["prove"]);

@@ -7,6 +7,7 @@ mod export;
 mod find;
 mod rules;
 mod salvage;
+mod snapshot;
 mod state;
 mod tail;
 mod tell;
@@ -21,6 +22,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use trade_engine::journal::{Seal, Tail};
+use trade_engine::limits::SNAPSHOT_EVERY;
 use trade_engine::units::Ts;
 
 /// Reads the log of a run: proves it, and shows what it says.
@@ -52,6 +54,9 @@ enum Command {
         /// The new log's: nothing may be there.
         new_dir: PathBuf,
     },
+    /// Writes the state behind every so many records into files beside the log, from the newest one
+    /// on: `state` then begins at the nearest. They may be deleted at any time.
+    Snapshot(SnapshotArgs),
     /// Shows account, positions and orders as they were.
     State(StateArgs),
     /// Lists events, one line each.
@@ -69,6 +74,15 @@ enum Command {
     /// Writes tables for other programs: numbers exact, times in nanoseconds UTC. A file is there
     /// whole or not at all.
     Export(ExportArgs),
+}
+
+#[derive(Debug, Args)]
+struct SnapshotArgs {
+    /// The log's directory.
+    dir: PathBuf,
+    /// Records from one to the next, counted as their sequence numbers are.
+    #[arg(long, value_name = "N", default_value_t = SNAPSHOT_EVERY)]
+    every: u64,
 }
 
 #[derive(Debug, Args)]
@@ -180,6 +194,7 @@ fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
     match command {
         Command::Verify { dir, root } => verify::verify(&dir, root, out),
         Command::Salvage { dir, new_dir } => salvage::salvage(&dir, &new_dir, out),
+        Command::Snapshot(args) => snapshot::snapshot(&args, out),
         Command::State(args) => state::state(&args, out),
         Command::Events(args) => events::events(&args, out),
         Command::Explain { dir, order } => explain::explain(&dir, &order, out),
@@ -212,8 +227,8 @@ fn usage(error: &clap::Error) -> u8 {
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         complain(
-            "what to do is missing: verify, state, events, explain, tail, export or salvage \
-             (see replay --help)",
+            "what to do is missing: verify, snapshot, state, events, explain, tail, export or \
+             salvage (see replay --help)",
         );
         return 2;
     }

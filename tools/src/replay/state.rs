@@ -1,6 +1,6 @@
 //! `replay state`: the state as of a record or a time.
 
-use super::{StateArgs, say_how_it_ends};
+use super::{StateArgs, complain, say_how_it_ends};
 use crate::limits;
 use crate::names::Names;
 use crate::parts::AccountParts;
@@ -12,13 +12,19 @@ use Align::{Left, Right};
 use std::io::{self, Write};
 use trade_engine::engine::State;
 use trade_engine::order::{Flags, Order};
+use trade_engine::snapshot::UpTo;
 use trade_engine::units::Qty;
 
 pub(super) fn state(args: &StateArgs, out: &mut impl Write) -> Result<(), LogError> {
     if args.at_seq == Some(0) {
         return Err(LogError::Argument("--at-seq 0: records count from 1".to_owned()));
     }
-    let mut walk = Walk::open(&args.dir)?;
+    let up_to = match (args.at_seq, args.at_time) {
+        (Some(seq), _) => UpTo::Seq(seq),
+        (None, Some(ts)) => UpTo::Time(ts),
+        (None, None) => UpTo::End,
+    };
+    let mut walk = Walk::open_near(&args.dir, up_to, &mut complain)?;
     let is_at_end = advance(&mut walk, args)?;
     let state = match (walk.state(), is_at_end) {
         (Some(state), _) => state,
@@ -36,6 +42,9 @@ pub(super) fn state(args: &StateArgs, out: &mut impl Write) -> Result<(), LogErr
 
 /// Applies what was asked for. Whether the log ended.
 fn advance(walk: &mut Walk, args: &StateArgs) -> Result<bool, LogError> {
+    if walk.state().is_some_and(|state| args.at_seq == Some(state.seq())) {
+        return Ok(false);
+    }
     while let Some(record) = walk.read()? {
         let last_seq = record.head.seq + record.slot_count() as u64 - 1;
         let is_behind = args.at_seq.is_some_and(|seq| last_seq > seq)

@@ -15,6 +15,7 @@ use self::latch::Latch;
 use self::limit::Owners;
 use self::socket::ControlSocket;
 use crate::feed::{Feed, FeedError, FeedSettings, FeedSource};
+use crate::snapshots::SnapshotThread;
 use crate::summary::Summary;
 use crate::timeline::Timeline;
 use crate::venue::VenueLine;
@@ -346,6 +347,7 @@ fn play(stage: Stage<'_>, switches: Switches, out: &mut impl Write) -> Result<Pl
     let moments = stage.timeline.len() as u64;
     let progress = Arc::new(AtomicU64::new(0));
     let owners = Owners::of(&stage.settings);
+    let (dir, snapshot_every) = (stage.dir.to_owned(), stage.config.log.snapshot_every);
     // Before the latch uses them up: they end a halt that the log has, too.
     let released = switches.halt_file.as_ref().and_then(HaltFile::released);
     let latch = switches.halt_file.clone().map(|file| Latch::new(file, &mut say));
@@ -360,9 +362,15 @@ fn play(stage: Stage<'_>, switches: Switches, out: &mut impl Write) -> Result<Pl
     if let Some(socket) = &switches.socket {
         socket.serve(&desk)?;
     }
+    let shared = running.shared();
+    let snapshots = snapshot_every
+        .map(|every| SnapshotThread::start(dir, every, move || shared.written(), say))
+        .transpose()
+        .map_err(|error| RunError::Setting(format!("no thread for snapshots: {error}")))?;
     watch(&running, &switches, (&desk, latch.as_mut()), (&progress, moments));
     let was_interrupted = switches.interrupted.load(Ordering::Relaxed);
     let outcome = running.join();
+    drop(snapshots);
     if let Some(latch) = latch {
         latch.end(&desk, &mut say);
     }

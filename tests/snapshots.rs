@@ -1,0 +1,315 @@
+//! Snapshots: a snapshot and the tail give what the whole log gives, wherever it was taken; one
+//! that is damaged, cut, foreign or stale is never believed; and no bytes make reading one panic.
+//!
+//! `SEED=7 RUNS=1 cargo test --test snapshots` repeats one run.
+
+#[path = "common/log.rs"]
+mod files;
+#[path = "common/random.rs"]
+mod random;
+
+use random::{Random, runs};
+use std::fs;
+use std::path::{Path, PathBuf};
+use trade_engine::broker::{SimSettings, SimulatedBroker};
+use trade_engine::codec::FLAG_END;
+use trade_engine::embedded::TradeEngine;
+use trade_engine::image::Bytes;
+use trade_engine::input::Input;
+use trade_engine::instrument::{Instrument, InstrumentId};
+use trade_engine::journal::layout::{self, segment_name};
+use trade_engine::journal::{Journal, JournalOptions, LogReader, recover};
+use trade_engine::limits::PRICE_SCALE;
+use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
+use trade_engine::replay::{Redecide, Replay};
+use trade_engine::settings::{CostMethod, Count, Millis, Settings};
+use trade_engine::snapshot::{self, Fault, UpTo};
+use trade_engine::units::{Price, Qty, Side, Ts};
+
+const HEAD_SIZE: usize = 72;
+
+fn settings() -> Settings {
+    let spec = |symbol| Instrument::plain(symbol, Price(1), PRICE_SCALE, PRICE_SCALE);
+    let capital = "1000000".parse().expect("a decimal");
+    let mut settings = Settings::new(capital, vec![spec("ES"), spec("NQ")]);
+    (settings.capacity.orders, settings.capacity.executions) = (24, 600);
+    settings.account.cost_method = CostMethod::Fifo;
+    settings.risk.limits.duplicate_window_ms = Some(Millis(2));
+    settings.risk.limits.max_repeats = Some(Count(300));
+    settings.risk.self_match = true;
+    settings
+}
+
+fn order(id: ClOrdId, random: &mut Random) -> Input {
+    let price = Price((95 + random.range(11)) * PRICE_SCALE);
+    let is_limit = random.below(2) == 0;
+    Input::Order {
+        id,
+        instrument: InstrumentId(u16::try_from(random.below(2)).expect("one of two")),
+        side: random.pick(&[Side::Buy, Side::Sell]),
+        ord_type: if is_limit { OrdType::Limit } else { OrdType::Market },
+        tif: Tif::Gtc,
+        strategy: 0,
+        flags: Flags::default(),
+        qty: Qty(1 + random.range(9)),
+        price: is_limit.then_some(price),
+        stop_price: None,
+        expire_at: None,
+        defect: None,
+    }
+}
+
+/// A log in a directory that is removed with it.
+struct Log {
+    _parent: tempfile::TempDir,
+    dir: PathBuf,
+}
+
+/// A log of so many inputs to a simulated venue, in tiny segments.
+fn log(seed: u64, inputs: usize) -> Log {
+    let parent = files::temp_dir();
+    let dir = parent.path().join("log");
+    let options = JournalOptions { segment_size: 64 << 10, ..JournalOptions::default() };
+    let journal = Journal::create(&dir, options).expect("a new log");
+    let settings = settings();
+    let venue = SimulatedBroker::new(0, SimSettings::default(), settings.instruments.clone());
+    let venue = venue.expect("sound settings");
+    let mut engine = TradeEngine::with_journal(settings, venue, journal).expect("a disk");
+    let mut random = Random::new(seed);
+    for step in 0..inputs {
+        let ts = Ts(i64::try_from(step).expect("few") * 500_000);
+        let instrument = InstrumentId(u16::try_from(random.below(2)).expect("one of two"));
+        let input = match random.below(8) {
+            0..=3 => {
+                let price = Price((95 + random.range(11)) * PRICE_SCALE);
+                Input::Mark { instrument, price, bid: None, ask: None }
+            }
+            4 if step > 20 => {
+                let working = engine.state().orders().iter().find(|order| order.is_out());
+                let order = working.map_or(ClOrdId::new(0, 1), |order| order.id);
+                Input::Cancel { id: engine.next_id(), order }
+            }
+            _ => order(engine.next_id(), &mut random),
+        };
+        engine.input_at(ts, &input).expect("a disk");
+    }
+    drop(engine);
+    Log { _parent: parent, dir }
+}
+
+/// Reads to the end, or to the first end of a group at or behind `seq`.
+fn read_on(reader: &mut LogReader, replay: &mut Replay, seq: u64) {
+    while let Some(slots) = reader.next_record().expect("a whole log") {
+        let (last, ends) = (slots[slots.len() - 1][0], layout::flags(&slots[0]) & FLAG_END != 0);
+        replay.next(slots).expect("an engine wrote it");
+        if ends && last >= seq && replay.state().is_some() {
+            return;
+        }
+    }
+}
+
+fn read(dir: &Path, seq: u64) -> (LogReader, Replay) {
+    let (mut reader, mut replay) = (LogReader::open(dir).expect("a log"), Replay::default());
+    read_on(&mut reader, &mut replay, seq);
+    (reader, replay)
+}
+
+fn image(replay: &Replay) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    replay.write_image(&mut bytes);
+    bytes
+}
+
+/// A snapshot behind the first group that ends at or behind `seq`.
+fn snapshot_at(dir: &Path, seq: u64) -> PathBuf {
+    let (reader, replay) = read(dir, seq);
+    snapshot::write(dir, &reader, &replay, b"beside").expect("a disk")
+}
+
+fn fault(dir: &Path, path: &Path) -> Option<Fault> {
+    snapshot::read(dir, path, UpTo::End).err().map(|error| error.fault)
+}
+
+#[test]
+fn a_snapshot_and_the_tail_are_the_whole_log_for_random_cuts() {
+    for seed in runs(4) {
+        println!("SEED={seed} RUNS=1 cargo test --test snapshots");
+        let log = log(seed, 500);
+        let (_, whole) = read(&log.dir, u64::MAX);
+        let state = whole.state().expect("it has a head");
+        let mut random = Random::new(seed ^ 3);
+        for _ in 0..30 {
+            let path = snapshot_at(&log.dir, random.below(state.seq()) + 1);
+            let bytes = fs::read(&path).expect("it was written");
+            let found = snapshot::read(&log.dir, &path, UpTo::End);
+            let found = found.unwrap_or_else(|error| panic!("{error}")).expect("any will do");
+            assert_eq!(found.beside, b"beside");
+            assert_eq!(path, snapshot_at(&log.dir, found.replay.state().expect("one").seq()));
+            assert!(bytes == fs::read(&path).expect("again"), "the same state, other bytes");
+
+            let (mut reader, mut replay) = (found.reader, found.replay);
+            let again = Replay::read_image(&mut Bytes::new(&image(&replay))).expect("its own");
+            let mut redecide = Redecide::resume(again.into_state().expect("one"));
+            while let Some(slots) = reader.next_record().expect("a whole log") {
+                redecide.next(slots).unwrap_or_else(|error| panic!("{error}"));
+                replay.next(slots).unwrap_or_else(|error| panic!("{error}"));
+            }
+            assert_eq!(redecide.missing_slots(), 0);
+            assert_eq!(redecide.state().expect("one").hash(), state.hash());
+            assert_eq!(replay.state().expect("one").hash(), state.hash());
+            assert!(image(&replay) == image(&whole), "the hash is the same, the state is not");
+            assert_eq!(replay.config(), whole.config());
+            assert_eq!(replay.build(), whole.build());
+        }
+    }
+}
+
+/// By sequence number and by time: the newest that does not lie behind.
+#[test]
+fn the_one_at_or_before_a_place_is_found() {
+    let log = log(1, 300);
+    let paths = [400, 800].map(|seq| snapshot_at(&log.dir, seq));
+    let [first, second] = paths.each_ref().map(|path| {
+        let found = snapshot::read(&log.dir, path, UpTo::End).expect("sound").expect("any");
+        let state = found.replay.state().expect("one");
+        (state.seq(), state.ts())
+    });
+    let newest = |up_to| {
+        let listed = snapshot::list(&log.dir, up_to).expect("a directory");
+        let read = |path: &PathBuf| snapshot::read(&log.dir, path, up_to).expect("sound");
+        let found = listed.iter().find_map(read)?;
+        Some(found.replay.state().expect("one").seq())
+    };
+    assert_eq!(newest(UpTo::End), Some(second.0));
+    assert_eq!(newest(UpTo::Seq(second.0)), Some(second.0));
+    assert_eq!(newest(UpTo::Seq(second.0 - 1)), Some(first.0));
+    assert_eq!(newest(UpTo::Seq(first.0 - 1)), None);
+    assert_eq!(newest(UpTo::Time(second.1)), Some(second.0));
+    assert_eq!(newest(UpTo::Time(Ts(second.1.0 - 1))), Some(first.0));
+    assert_eq!(newest(UpTo::Time(Ts(first.1.0 - 1))), None);
+}
+
+#[test]
+fn damage_to_any_bit_and_any_cut_is_found() {
+    let log = log(2, 60);
+    let path = snapshot_at(&log.dir, 200);
+    let whole = fs::read(&path).expect("it was written");
+    for at in 0..whole.len() {
+        for bit in 0..8 {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 1 << bit;
+            fs::write(&path, &bytes).expect("a disk");
+            assert!(fault(&log.dir, &path).is_some(), "bit {bit} of byte {at} is missed by nobody");
+        }
+        fs::write(&path, &whole[..at]).expect("a disk");
+        assert!(fault(&log.dir, &path).is_some(), "all from byte {at} on is missed by nobody");
+    }
+    fs::write(&path, [whole.as_slice(), &[0]].concat()).expect("a disk");
+    assert!(matches!(fault(&log.dir, &path), Some(Fault::Crc { .. })));
+    fs::write(&path, &whole).expect("a disk");
+    assert!(fault(&log.dir, &path).is_none());
+}
+
+/// Whoever forges the checksum has the image and the hash of its state against him. No bytes stop
+/// the program, and what is read as a state is the image of that state and no other; nor does a
+/// tail that does not follow from it stop the program.
+#[test]
+fn a_forged_image_is_refused_or_that_of_another_state() {
+    let log = log(3, 120);
+    let path = snapshot_at(&log.dir, 300);
+    let whole = fs::read(&path).expect("it was written");
+    let size = whole.len() - b"beside".len();
+    let mut reader =
+        snapshot::read(&log.dir, &path, UpTo::End).expect("sound").expect("any").reader;
+    let mut tail = Vec::new();
+    while let Some(slots) = reader.next_record().expect("a whole log") {
+        tail.push(slots.to_vec());
+    }
+    let mut random = Random::new(3);
+    let (mut refused, mut read) = (0, 0);
+    for at in HEAD_SIZE..size {
+        let others = [0, 1, 2, 0x7e, 0x7f, 0x80, 0xff, whole[at] ^ 0x10];
+        for byte in [whole[at] ^ 1, random.pick(&others), random.pick(&others)] {
+            let mut bytes = whole.clone();
+            bytes[at] = byte;
+            if bytes == whole {
+                continue;
+            }
+            let mut from = Bytes::new(&bytes[HEAD_SIZE..size]);
+            let Ok(mut replay) = Replay::read_image(&mut from) else {
+                refused += 1;
+                continue;
+            };
+            read += 1;
+            let taken = size - HEAD_SIZE - from.rest();
+            let again = image(&replay);
+            assert!(again == bytes[HEAD_SIZE..][..taken], "{byte:#x} at {at}: a second form");
+            let _ = replay.state().expect("one").hash();
+            let _ = tail.iter().try_for_each(|slots| replay.next(slots).map(|_| ()));
+        }
+    }
+    println!("{refused} refused, {read} read");
+    assert!(refused > 500 && read > 500, "{refused} refused, {read} read");
+}
+
+/// The hash speaks against a state that its writer did not have.
+#[test]
+fn a_state_that_hashes_otherwise_is_not_believed() {
+    let log = log(3, 120);
+    let path = snapshot_at(&log.dir, 300);
+    let mut bytes = fs::read(&path).expect("it was written");
+    bytes[56] ^= 1;
+    bytes[52..56].fill(0);
+    let crc = crc32c::crc32c(&bytes);
+    bytes[52..56].copy_from_slice(&crc.to_le_bytes());
+    fs::write(&path, &bytes).expect("a disk");
+    assert!(matches!(fault(&log.dir, &path), Some(Fault::Hash { .. })));
+}
+
+#[test]
+fn one_of_another_log_or_of_what_was_cut_off_is_not_believed() {
+    let (one, other) = (log(4, 200), log(5, 200));
+    let path = snapshot_at(&one.dir, 300);
+    let foreign = other.dir.join(path.file_name().expect("it has a name"));
+    fs::copy(&path, &foreign).expect("a disk");
+    assert!(matches!(fault(&other.dir, &foreign), Some(Fault::Foreign)));
+
+    // The crash comes before the snapshot's place was on the disk.
+    let segment = one.dir.join(segment_name(1));
+    let mut bytes = fs::read(&segment).expect("the first segment");
+    let slots = bytes.len() / 64 - 64;
+    assert!(slots > 300);
+    bytes[(64 + 250) * 64..].fill(0);
+    fs::write(&segment, &bytes).expect("a disk");
+    for name in ["synced", "00000002.seg", "00000003.seg"] {
+        let _ = fs::remove_file(one.dir.join(name));
+    }
+    drop(recover(&one.dir).expect("a log that ends early"));
+    assert!(matches!(fault(&one.dir, &path), Some(Fault::Foreign)));
+}
+
+#[test]
+fn what_is_no_snapshot_is_said_to_be_none() {
+    let log = log(6, 60);
+    let path = snapshot_at(&log.dir, 200);
+    let whole = fs::read(&path).expect("it was written");
+    assert!(!log.dir.join(snapshot::TEMPORARY_NAME).exists());
+    let mut bytes = whole.clone();
+    bytes[8] += 1;
+    fs::write(&path, &bytes).expect("a disk");
+    let error = snapshot::read(&log.dir, &path, UpTo::End).expect_err("another version");
+    let text = error.to_string();
+    assert!(text.contains("snapshot version 2 of decisions"), "{text}");
+    for empty in [&b""[..], b"TRADESNP", &[0; 200]] {
+        fs::write(&path, empty).expect("a disk");
+        assert!(matches!(fault(&log.dir, &path), Some(Fault::Magic)));
+    }
+    fs::remove_file(&path).expect("it is there");
+    fs::create_dir(&path).expect("a disk");
+    assert!(matches!(fault(&log.dir, &path), Some(Fault::Magic)));
+    // Names that are nearly one are passed over.
+    for name in ["00000000000000000001.snap.old", "1.snap", "x.snap", "snap.tmp"] {
+        fs::write(log.dir.join(name), &whole).expect("a disk");
+    }
+    assert_eq!(snapshot::list(&log.dir, UpTo::End).expect("a directory"), [path]);
+}

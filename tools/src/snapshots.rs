@@ -1,0 +1,135 @@
+//! Snapshots of a log, made by a reader like any other: behind every so many records, wherever it
+//! began, so that whoever makes them makes the same ones.
+
+use crate::walk::{LogError, Walk};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use trade_engine::snapshot::UpTo;
+
+/// How often a running engine is looked at.
+const TURN: Duration = Duration::from_millis(50);
+
+/// The maker: follows a log, which may grow, from its newest snapshot on.
+#[derive(Debug)]
+pub struct SnapshotMaker {
+    walk: Walk,
+    every: u64,
+    /// The sequence number from which on the next group's end is due.
+    due: u64,
+}
+
+impl SnapshotMaker {
+    /// Opens the log in `dir` behind its newest snapshot; `say` is told of each that is not
+    /// believed. A snapshot is due behind each multiple of `every`.
+    ///
+    /// # Errors
+    /// As [`Walk::open`].
+    ///
+    /// # Panics
+    /// If `every` is zero.
+    pub fn open(dir: &Path, every: u64, say: &mut dyn FnMut(&str)) -> Result<Self, LogError> {
+        assert!(every > 0);
+        let walk = Walk::open_near(dir, UpTo::End, say)?;
+        let seq = walk.state().map_or(0, |state| state.seq());
+        Ok(Self { walk, every, due: next_due(seq, every) })
+    }
+
+    /// The sequence number from which on the next snapshot is due.
+    pub const fn due(&self) -> u64 {
+        self.due
+    }
+
+    /// Reads on to where a snapshot is due and writes it; `None` at the log's end. May be called
+    /// again when the log has grown.
+    ///
+    /// # Errors
+    /// The log is damaged, or the snapshot cannot be written.
+    pub fn write_next(&mut self) -> Result<Option<PathBuf>, LogError> {
+        while self.walk.step()?.is_some() {
+            let Some(seq) = self.walk.state().map(|state| state.seq()) else { continue };
+            if seq >= self.due
+                && let Some(path) = self.walk.write_snapshot()?
+            {
+                self.due = next_due(seq, self.every);
+                return Ok(Some(path));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn next_due(seq: u64, every: u64) -> u64 {
+    (seq / every + 1).saturating_mul(every)
+}
+
+/// A maker on a thread of its own, beside an engine that runs. It reads the log as anybody may: no
+/// other thread knows of it. Until the first snapshot is due it takes no memory and no time.
+#[derive(Debug)]
+pub struct SnapshotThread {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl SnapshotThread {
+    /// Starts it for the log in `dir`; `written` says how far that is. `say` is told what is wrong:
+    /// the run goes on without snapshots then.
+    ///
+    /// # Errors
+    /// The system gives no thread.
+    pub fn start(
+        dir: PathBuf,
+        every: u64,
+        written: impl Fn() -> u64 + Send + 'static,
+        say: fn(&str),
+    ) -> io::Result<Self> {
+        let is_over = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&is_over);
+        let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
+            if let Err(error) = follow(&dir, every, written, &flag, &mut |what| say(what)) {
+                say(&format!("no more snapshots: {error}"));
+            }
+        })?;
+        Ok(Self { is_over, thread: Some(thread) })
+    }
+}
+
+impl Drop for SnapshotThread {
+    /// The log is closed: what is due in it is still made.
+    fn drop(&mut self) {
+        self.is_over.store(true, Ordering::Release);
+        if let Some(thread) = self.thread.take() {
+            thread.thread().unpark();
+            let _ = thread.join();
+        }
+    }
+}
+
+fn follow(
+    dir: &Path,
+    every: u64,
+    written: impl Fn() -> u64,
+    is_over: &AtomicBool,
+    say: &mut dyn FnMut(&str),
+) -> Result<(), LogError> {
+    let mut due = next_due(written(), every);
+    let mut maker = None;
+    loop {
+        let is_last = is_over.load(Ordering::Acquire);
+        if written() >= due {
+            let maker = match &mut maker {
+                Some(maker) => maker,
+                None => maker.insert(SnapshotMaker::open(dir, every, say)?),
+            };
+            while maker.write_next()?.is_some() {}
+            due = maker.due();
+        }
+        if is_last {
+            return Ok(());
+        }
+        std::thread::park_timeout(TURN);
+    }
+}
