@@ -642,7 +642,9 @@ fn sizes_are_those_of_exact_arithmetic() {
             Sizing::FixedRisk => {
                 (int(i128::from(at.0 - below.0) * i128::from(world.books[0].lot_value)), Ratio::ONE)
             }
-            _ => (int(i128::from(at.0) * i128::from(world.books[0].lot_value)), strength),
+            Sizing::PercentEquity | Sizing::VolatilityTarget | Sizing::Exact => {
+                (int(i128::from(at.0) * i128::from(world.books[0].lot_value)), strength)
+            }
         };
         let share = int(world.settings.sizing_pct.0) * int(strength.0);
         let one = int(i128::from(PRICE_SCALE) * i128::from(PRICE_SCALE));
