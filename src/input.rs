@@ -452,6 +452,13 @@ record_kinds! {
             stop_price: Option<Price>,
             expire_at: Option<Ts>,
         },
+        /// The log does not keep up with the engine: halts new exposure.
+        LogBehind = 43 "log_behind" {
+            /// The last sequence number that was in the log when it was seen.
+            written: u64,
+            /// Milliseconds that a record behind it had waited.
+            waited_ms: u64,
+        },
     }
 }
 
@@ -521,6 +528,7 @@ impl Input {
             | Self::Correct { .. }
             | Self::Restart { .. }
             | Self::Reconciled { .. }
+            | Self::LogBehind { .. }
             | Self::Stop {} => {}
         }
         self
@@ -557,7 +565,8 @@ impl Input {
             | Self::SetLimit { .. }
             | Self::Restart { .. }
             | Self::Reconciled { .. }
-            | Self::Found { .. } => false,
+            | Self::Found { .. }
+            | Self::LogBehind { .. } => false,
         }
     }
 }

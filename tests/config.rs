@@ -146,6 +146,7 @@ fn the_example_loads() {
     assert_eq!(config.runtime.event_ring_slots, 8_192);
     assert_eq!(config.runtime.idle_gateway, Idle::Park);
     assert_eq!(config.runtime.timer_interval_ms, Some(50));
+    assert_eq!(config.runtime.log_behind_ms, Some(500));
     assert_eq!(config.runtime.halt_file, None);
     assert_eq!(config.feed.price_column, PriceColumn::Spliced);
     let BrokerConfig::Simulated(venue) = &config.broker;
@@ -678,6 +679,14 @@ fn timers_and_the_halt_file() {
         "release = \"written\"",
         "timer_interval_ms = 0",
         "config.toml:42: runtime.timer_interval_ms: 0; expected a whole number from 1 to 3600000",
+    );
+    let behind = |text: &str| accepted("release = \"written\"", text).runtime.log_behind_ms;
+    assert_eq!(behind("pace = \"flood\""), Some(250));
+    assert_eq!(behind("log_behind_ms = \"none\""), None);
+    refused(
+        "release = \"written\"",
+        "log_behind_ms = 3600001",
+        "config.toml:42: runtime.log_behind_ms: 3600001; expected a whole number from 1 to 3600000",
     );
     let halted = |text: &str| accepted("release = \"written\"", text).runtime.halt_file;
     assert_eq!(halted("halt_file = \"HALT\"").as_deref(), Some(Path::new("config/HALT")));

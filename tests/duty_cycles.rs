@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use trade_engine::broker::{Broker, Message, Reports};
+use trade_engine::code::Code;
 use trade_engine::codec::{Slot, records};
 use trade_engine::config::{Release, SyncPolicy};
 use trade_engine::engine::Engine;
@@ -13,10 +14,10 @@ use trade_engine::input::{ExecKey, Input};
 use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Disk, Journal, JournalOptions, layout};
 use trade_engine::limits::EVENT_RING_SLOTS_MIN;
-use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
+use trade_engine::order::{ClOrdId, Flags, OrdStatus, OrdType, Tif};
 use trade_engine::runtime::{
     Agent, BrokerEnds, BrokerLoop, Clock, Control, Feedback, HotEnds, HotLoop, Inbound,
-    JournalLoop, Shared, ToBroker, ToEngine, Turn,
+    JournalLoop, Lag, Shared, ToBroker, ToEngine, Turn,
 };
 use trade_engine::settings::{Capacity, Millis, Settings};
 use trade_engine::units::{Money, Price, Qty, Side, Ts};
@@ -232,7 +233,7 @@ fn after_a_failed_sync_no_order_leaves_and_nobody_tries_again() {
     for release in [Release::Immediate, Release::Written, Release::Synced] {
         for fails in [false, true] {
             let mut stage = Stage::new(0, release);
-            stage.push(1, order());
+            stage.push(1, order(1));
             stage.hot_loop.do_work();
             let Stage { mut hot_loop, mut broker_loop, shared, records, taken, .. } = stage;
             let parent = tempfile::tempdir().expect("a directory");
@@ -260,9 +261,9 @@ fn after_a_failed_sync_no_order_leaves_and_nobody_tries_again() {
     }
 }
 
-fn order() -> ToEngine {
+fn order(number: u64) -> ToEngine {
     ToEngine::Input(Input::Order {
-        id: ClOrdId::new(3, 1),
+        id: ClOrdId::new(3, number),
         instrument: ES,
         side: Side::Buy,
         ord_type: OrdType::Limit,
@@ -304,4 +305,89 @@ fn no_room_for_the_next_segment_ends_the_run_in_order() {
     assert_eq!((shared.written(), shared.synced()), (41, 41));
     let outcome = Box::new(journal_loop).finish().journal.expect("it says how it ended");
     assert!(outcome.is_err(), "{outcome:?}");
+}
+
+/// The log stands still. The order at the gate comes back, no other leaves, what the venue says is
+/// still taken, and a kill still finds its room; however full the ring to the journal is.
+#[test]
+fn a_log_that_stands_still_halts_new_orders_and_nothing_else() {
+    for marks in [0, 4_000] {
+        // The venue is told of orders alone.
+        let quiet = Settings { forward_market_data: false, ..settings() };
+        let mut stage = Stage::of(quiet, 0, Release::Immediate);
+        stage.push(1, order(1));
+        for at in 0..marks {
+            stage.push(1, mark(at % 7));
+        }
+        // Not a moment's patience: how long it would be is up to the clock.
+        stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0)));
+        while stage.hot_loop.state().halted().is_none() {
+            stage.hot_loop.do_work();
+        }
+        assert_eq!(stage.hot_loop.state().halted(), Some(Code::Journal));
+        assert_eq!(stage.shared.halt().map(|halt| halt.code), Some(Code::Journal));
+        let id = |number| ClOrdId::new(3, number);
+        let held = stage.hot_loop.state().order(id(1)).expect("it was taken").leaves_qty();
+        assert_eq!(held, Qty(1), "it waits at the gate");
+        stage.broker_loop.do_work();
+        stage.hot_loop.do_work();
+        assert_eq!(stage.taken.load(Ordering::Relaxed), 0, "it came back");
+        assert!(
+            stage
+                .hot_loop
+                .state()
+                .order(id(1))
+                .is_none_or(|order| { order.ord_status() == OrdStatus::Rejected })
+        );
+        stage.shared.kill();
+        stage.hot_loop.do_work();
+        assert!(!stage.shared.kill_waits(), "a kill has its room");
+        // The log moves again: a person decides when trading does.
+        for _ in 0..200 {
+            stage.turn();
+        }
+        stage.push(2, order(2));
+        for _ in 0..10 {
+            stage.turn();
+        }
+        assert_eq!(stage.hot_loop.state().halted(), Some(Code::Journal));
+        assert_eq!(stage.taken.load(Ordering::Relaxed), 0);
+    }
+}
+
+/// One that keeps up never halts, whatever the clock says.
+#[test]
+fn a_log_that_keeps_up_is_never_behind() {
+    let mut stage = Stage::new(1, Release::Written);
+    stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0)));
+    for at in 0..4_000 {
+        stage.push(1, mark(at % 7));
+    }
+    while stage.turn() {
+        assert_eq!(stage.hot_loop.state().halted(), None);
+    }
+    // Nor does one that nobody watches.
+    let mut stage = Stage::new(1, Release::Written);
+    stage.push(1, order(1));
+    for _ in 0..1_000 {
+        stage.hot_loop.do_work();
+    }
+    assert_eq!(stage.hot_loop.state().halted(), None);
+}
+
+#[test]
+fn a_record_may_wait_for_the_log_as_long_as_the_bound_says() {
+    let (clock, shared, begin) = (Clock::new(), Shared::default(), Clock::new().ticks());
+    let mut lag = Lag::new(3);
+    shared.set_written(5);
+    assert_eq!(lag.look(&clock, &shared, 5), None);
+    let waited = std::iter::repeat_with(|| lag.look(&clock, &shared, 6)).flatten().next();
+    let took = clock.nanos(begin, clock.ticks()) / 1_000_000;
+    assert!(waited.is_some_and(|ms| (3..=took).contains(&ms)), "{waited:?} of {took}");
+    // That one is in the log; another has just begun to wait.
+    shared.set_written(6);
+    let mut lag = Lag::new(1_000_000);
+    for seq in 7..1_000 {
+        assert_eq!(lag.look(&clock, &shared, seq), None);
+    }
 }

@@ -363,7 +363,8 @@ impl Stranger {
 
     fn command(&mut self) -> Input {
         let random = &mut self.random;
-        match random.below(12) {
+        match random.below(13) {
+            12 => Input::LogBehind { written: u64::MAX, waited_ms: u64::MAX },
             10 | 11 => Input::SetLimit {
                 scope: random.pick(&Scope::ALL),
                 instrument: instrument(random),

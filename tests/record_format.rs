@@ -281,7 +281,7 @@ fn contingent_events() -> Vec<Event> {
     ]
 }
 
-/// What a log says when it is taken up again.
+/// What a log says when it is taken up again, and when it falls behind.
 fn restart_inputs() -> Vec<Input> {
     let (cut_bytes, cut_slots, completed_slots) = (0x55, 0x66, 0x77);
     vec![
@@ -298,6 +298,7 @@ fn restart_inputs() -> Vec<Input> {
             stop_price: STOP,
             expire_at: Some(AT),
         },
+        Input::LogBehind { written: 0x1133, waited_ms: 250 },
     ]
 }
 

@@ -405,7 +405,8 @@ impl Feeder {
 
     fn command(&mut self) -> Input {
         let instrument = instrument(&mut self.random);
-        match self.random.below(16) {
+        match self.random.below(17) {
+            16 => Input::LogBehind { written: self.random.next(), waited_ms: 250 },
             12..=14 => set_limit(&mut self.random, instrument),
             0 | 1 => Input::Halt { cancel_working: self.random.below(2) == 0 },
             2..=4 => Input::Resume {},

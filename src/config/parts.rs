@@ -123,6 +123,9 @@ pub struct RuntimeConfig {
     /// With real time: how long, in milliseconds, nothing may move the engine's time before the
     /// gateway does; `None`: it never does.
     pub timer_interval_ms: Option<u64>,
+    /// With real time: how long, in milliseconds, a record may wait for the log before new exposure
+    /// is halted; `None`: for ever.
+    pub log_behind_ms: Option<u64>,
     /// A file that halts trading while it is there; `None`: there is none.
     pub halt_file: Option<PathBuf>,
 }
@@ -131,6 +134,9 @@ impl RuntimeConfig {
     /// Milliseconds between two timers, where a file does not say: a tenth of the shortest time in
     /// which a person would call an answer late.
     pub const TIMER_INTERVAL_MS: u64 = 100;
+    /// Milliseconds that a record may wait for the log, where a file does not say: longer than a
+    /// disk takes that works, shorter than it takes a market to move on.
+    pub const LOG_BEHIND_MS: u64 = 250;
 }
 
 impl Default for RuntimeConfig {
@@ -145,6 +151,7 @@ impl Default for RuntimeConfig {
             pace: Pace::default(),
             event_ring_slots: limits::EVENT_RING_SLOTS,
             timer_interval_ms: Some(Self::TIMER_INTERVAL_MS),
+            log_behind_ms: Some(Self::LOG_BEHIND_MS),
             halt_file: None,
         }
     }

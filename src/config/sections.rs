@@ -367,6 +367,7 @@ pub(super) fn runtime(
         "engine_core",
         "pace",
         "timer_interval_ms",
+        "log_behind_ms",
         "halt_file",
     ])?;
     let default = RuntimeConfig::default();
@@ -377,9 +378,9 @@ pub(super) fn runtime(
     ];
     let idle = |key, default| table.choice(key, IDLES, Some(default));
     let core = table.get("engine_core").and_then(Value::unless_none);
-    let timer_interval_ms = match table.get("timer_interval_ms") {
-        None => default.timer_interval_ms,
-        Some(value) => value.unless_none().map(|ms| ms.integer(1..=HOUR_MS)).transpose()?,
+    let millis = |key, default| match table.get(key) {
+        None => Ok(default),
+        Some(value) => value.unless_none().map(|ms| ms.integer(1..=HOUR_MS)).transpose(),
     };
     let halt_file = table.get("halt_file").and_then(Value::unless_none);
     let halt_file = halt_file.map(|file| file.text("a file's name, or \"none\"")).transpose()?;
@@ -392,7 +393,8 @@ pub(super) fn runtime(
         engine_core: core.map(|value| value.count(0..=CORES_MAX - 1)).transpose()?,
         pace: pace(&table)?.unwrap_or(default.pace),
         event_ring_slots,
-        timer_interval_ms,
+        timer_interval_ms: millis("timer_interval_ms", default.timer_interval_ms)?,
+        log_behind_ms: millis("log_behind_ms", default.log_behind_ms)?,
         halt_file: halt_file.map(|file| base_dir.join(file)),
     })
 }

@@ -136,6 +136,7 @@ impl State {
             | Input::Correct { .. }
             | Input::SetLimit { .. }
             | Input::Found { .. }
+            | Input::LogBehind { .. }
             | Input::Stop {} => {}
         }
         Ok(())

@@ -4,6 +4,7 @@
 use super::agent::Turn;
 use super::clock::Clock;
 use super::control::CONTROL_RING;
+use super::lag::Lag;
 use super::shared::{Halt, Shared};
 use super::wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
 use crate::code::Code;
@@ -83,6 +84,8 @@ pub struct HotLoop {
     halted: Option<Code>,
     kills_taken: u64,
     kept: Kept,
+    /// Whether it is watched how far the log is behind.
+    lag: Option<Lag>,
     done: bool,
 }
 
@@ -160,8 +163,14 @@ impl HotLoop {
         let (barrier, halted) = (Barrier::default(), engine.state().halted());
         let seq = engine.state().seq();
         shared.set_halt(halted.map(|code| Halt { code, seq }));
-        let (kills_taken, done) = (0, false);
-        Self { engine, ends, shared, clock, group, barrier, halted, kills_taken, kept, done }
+        let (kills_taken, lag, done) = (0, None, false);
+        Self { engine, ends, shared, clock, group, barrier, halted, kills_taken, kept, lag, done }
+    }
+
+    /// Halts new exposure once the log is too far behind; without, it is waited for.
+    #[must_use]
+    pub fn watching(self, lag: Option<Lag>) -> Self {
+        Self { lag, ..self }
     }
 
     /// What the engine knows.
@@ -184,6 +193,7 @@ impl HotLoop {
             return Turn::Done;
         }
         let mut worked = self.take_commands();
+        worked |= self.halt_if_behind();
         worked |= self.tell_gateway();
         let most = MESSAGES_PER_INPUT_MAX + self.kept.messages;
         let sweeping = self.sweeping();
@@ -282,6 +292,21 @@ impl HotLoop {
         true
     }
 
+    /// The log does not keep up: what is in the ring to it is kept, what is at the gate comes back,
+    /// and nothing new is let out until a person says so. The disk has no say in when a venue gets
+    /// an order.
+    fn halt_if_behind(&mut self) -> bool {
+        let Some(lag) = &mut self.lag else { return false };
+        let seq = self.engine.state().seq();
+        let Some(waited_ms) = lag.look(&self.clock, &self.shared, seq) else { return false };
+        let slots = SLOTS_PER_INPUT_MAX + KILL_WORDS_SLOTS + self.kept.slots;
+        if self.halted.is_some() || self.sweeping() || !self.has_room(slots, 0) {
+            return false;
+        }
+        self.command(&Input::LogBehind { written: self.shared.written(), waited_ms });
+        true
+    }
+
     /// An input that happens now.
     fn command(&mut self, input: &Input) {
         let (ts, arrival) = (self.engine.state().ts(), self.clock.ticks());
@@ -340,6 +365,7 @@ impl HotLoop {
                 | Input::Restart { .. }
                 | Input::Reconciled { .. }
                 | Input::Found { .. }
+                | Input::LogBehind { .. }
                 | Input::Stop {} => 0,
                 Input::Mark { .. } | Input::Bar { .. } | Input::Rate { .. } | Input::Timer {} => {
                     forwarded

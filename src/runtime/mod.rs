@@ -19,6 +19,7 @@ mod gateway_loop;
 mod hot_loop;
 mod idle;
 mod journal_loop;
+mod lag;
 mod latency;
 mod pin;
 mod seal_loop;
@@ -35,6 +36,7 @@ pub use gateway_loop::{Feed, GatewayEnds, GatewayLoop, GatewayPlan, Progress, Ti
 pub use hot_loop::{HotEnds, HotLoop};
 pub use idle::Waiter;
 pub use journal_loop::JournalLoop;
+pub use lag::Lag;
 pub use latency::{Latencies, Percentiles, Stage};
 pub use pin::{Cores, Layout, pin};
 pub use seal_loop::SealLoop;
@@ -44,7 +46,7 @@ pub use wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
 
 use crate::broker::Broker;
 use crate::codec::Slot;
-use crate::config::{Idle, Release, SyncPolicy};
+use crate::config::{Idle, Pace, Release, SyncPolicy};
 use crate::engine::{Engine, Outbound, Output, State};
 use crate::journal::{Journal, JournalError};
 use crate::resume::Resumed;
@@ -211,11 +213,15 @@ fn launch(engine: Engine, mut journal: Journal, around: Around) -> Result<Runnin
         feedback: feedback_in,
     };
     let gateway_ends = GatewayEnds { inputs: inputs_in, feedback: feedback_out };
+    // A feed that waits for the engine has no other time than the engine's.
+    let is_live = matches!(gateway.pace, Pace::Realtime(_));
+    let lag = runtime.log_behind_ms.filter(|_| is_live).map(Lag::new);
     let timer = runtime.timer_interval_ms;
     let gateway_loop =
         GatewayLoop::new(gateway, gateway_ends, timer, shared.clone(), clock.clone());
     let gateway_loop = gateway_loop.resume(engine.state());
     let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
+    let hot_loop = hot_loop.watching(lag);
     let sealer = journal.take_sealer().expect("nobody has taken it");
     let seal_loop = SealLoop::new(sealer, shared.clone());
     // An order that waits for the disk must not wait for the interval too.

@@ -26,6 +26,9 @@ pub struct RuntimeSettings {
     /// With real time alone: how long, in milliseconds, nothing may move the engine's time before
     /// the gateway does; `None`: it never does.
     pub timer_interval_ms: Option<u64>,
+    /// With real time alone: how long, in milliseconds, a record may wait for the log before new
+    /// exposure is halted; `None`: for ever.
+    pub log_behind_ms: Option<u64>,
 }
 
 impl RuntimeSettings {
@@ -66,6 +69,7 @@ impl RuntimeSettings {
             engine_core: runtime.engine_core,
             event_ring_slots: runtime.event_ring_slots,
             timer_interval_ms: runtime.timer_interval_ms,
+            log_behind_ms: runtime.log_behind_ms,
         }
     }
 }

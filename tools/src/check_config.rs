@@ -301,6 +301,8 @@ fn runtime(text: &mut String, config: &Config) {
     line(text, "core of the engine", core);
     let timer = or_off(runtime.timer_interval_ms, |ms| format!("every {ms} ms, in real time"));
     line(text, "time while idle", timer);
+    let behind = or_off(runtime.log_behind_ms, |ms| format!("{ms} ms behind, in real time"));
+    line(text, "a halt if the log is", behind);
     let halt_file = or_off(runtime.halt_file.as_ref(), |file| file.display().to_string());
     line(text, "halt file", halt_file);
     let sync = match config.log.sync {

@@ -84,6 +84,7 @@ runtime and log
   waiting                 engine spin, journal yield, broker yield, gateway park
   core of the engine      chosen at start
   time while idle         every 50 ms, in real time
+  a halt if the log is    500 ms behind, in real time
   halt file               OFF
   log goes to the disk    every 200 ms
   segment                 16777216 bytes

@@ -49,6 +49,7 @@ pub(super) fn decide(turn: &mut Turn<'_, impl Output>, clamped: bool, input: &In
         Input::Replaced { .. } => reports::replaced(turn, input),
         Input::Restated { order, qty } => reports::restated(turn, order, qty),
         Input::Halt { cancel_working } => control::halt(turn, cancel_working),
+        Input::LogBehind { .. } => turn.halt(Code::Journal),
         Input::Resume {} => control::resume(turn),
         Input::CancelAll {} => control::cancel_all(turn),
         Input::DayRoll {} => control::day_roll(turn),

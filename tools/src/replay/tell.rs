@@ -126,6 +126,7 @@ impl Teller<'_> {
             | Input::SetLimit { .. }
             | Input::Restart { .. }
             | Input::Reconciled { .. }
+            | Input::LogBehind { .. }
             | Input::Stop {} => return None,
         })
     }
@@ -197,6 +198,7 @@ impl Teller<'_> {
             | Input::SetLimit { .. }
             | Input::Restart { .. }
             | Input::Reconciled { .. }
+            | Input::LogBehind { .. }
             | Input::Stop {} => return None,
         })
     }
