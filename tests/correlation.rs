@@ -235,6 +235,21 @@ fn too_few_or_too_still_is_no_verdict() {
     assert_eq!(same_instrument(), None);
 }
 
+#[test]
+fn a_close_at_or_below_zero_has_no_return() {
+    for bad in [0, -10, -1_000] {
+        for at in 0..4 {
+            let mut closes = [(100, 10), (110, 12), (99, 11), (120, 10)];
+            assert!(feed(&closes).get(A, B).is_some());
+            closes[at].0 = bad;
+            let found = feed(&closes);
+            assert_eq!(found.get(A, B), None, "{closes:?}");
+            assert_eq!(found.deviation(A), None, "{closes:?}");
+            assert!(found.deviation(B).is_some());
+        }
+    }
+}
+
 fn same_instrument() -> Option<Ratio> {
     feed(&[(100, 200), (110, 220), (99, 198)]).get(A, A)
 }

@@ -275,17 +275,20 @@ impl Correlations {
         // Bounded: each turn takes at least one bar off one ring.
         while common < self.window {
             let (x, y) = (one.get(i)?, other.get(j)?);
-            match x.opened.cmp(&y.opened) {
-                Ordering::Greater => i += 1,
-                Ordering::Less => j += 1,
-                Ordering::Equal => {
-                    (i, j, common) = (i + 1, j + 1, common + 1);
-                    if let Some((later_x, later_y)) = later {
-                        sums.add(gain(x.close, later_x)?, gain(y.close, later_y)?);
-                    }
-                    later = Some((x.close, y.close));
-                }
+            if x.opened >= y.opened {
+                i += 1;
             }
+            if y.opened >= x.opened {
+                j += 1;
+            }
+            if x.opened != y.opened {
+                continue;
+            }
+            common += 1;
+            if let Some((later_x, later_y)) = later {
+                sums.add(gain(x.close, later_x)?, gain(y.close, later_y)?);
+            }
+            later = Some((x.close, y.close));
         }
         Some(sums)
     }
@@ -346,6 +349,13 @@ fn coefficient(covariance: i128, var_x: i128, var_y: i128) -> Option<Ratio> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Cut at 1e-30 the square would be one exactly, and its root one too small.
+    #[test]
+    fn a_deviation_is_rounded_up_from_the_last_digit_on() {
+        let sums = Sums { count: 7, x: 2, xx: 23_289_571_605, ..Sums::default() };
+        assert_eq!(Deviation::of(&sums), Some(Deviation(62_302_449_932)));
+    }
 
     #[test]
     fn the_hash_covers_closes_and_coefficients() {

@@ -294,6 +294,36 @@ mod tests {
     }
 
     #[test]
+    fn each_count_is_judged_by_the_limit_of_who_it_counts_for() {
+        let (instruments, strategies) = (3, 2);
+        for instrument in 0..3 {
+            for strategy in 0..3 {
+                for side in [Side::Buy, Side::Sell] {
+                    let sender = Sender { instrument: InstrumentId(instrument), strategy };
+                    let mut repeats = Repeats::new(instruments, strategies);
+                    assert!(!repeats.any_used_up(|_| Some(0)), "nobody has sent anything");
+                    repeats.note(sender, side);
+                    let own = |limit| move |of| (of == sender).then_some(limit);
+                    assert!(repeats.any_used_up(own(1)), "{sender:?}");
+                    assert!(!repeats.any_used_up(own(2)));
+                    assert!(!repeats.any_used_up(|of| (of != sender).then_some(0)));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_strategy_without_a_name_counts_as_nobody() {
+        let mut repeats = Repeats::new(1, 1);
+        let sender = |strategy| Sender { instrument: InstrumentId(0), strategy };
+        repeats.note(sender(2), Side::Buy);
+        assert_eq!([0, 1, 2].map(|of| repeats.get(sender(of), Side::Buy)), [1, 0, 1]);
+        let mut rates = Rates::new(1, 1);
+        rates.note(Ts(0), sender(2), true);
+        assert_eq!([0, 1, 2].map(|of| rates.strategy(of).orders), [1, 0, 1]);
+    }
+
+    #[test]
     fn an_instrument_past_the_table_has_no_count_and_takes_nobodys() {
         let mut repeats = Repeats::new(2, 1);
         let sender =

@@ -327,3 +327,26 @@ impl Tally {
         self.verdict
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_farther_from_its_limit_than_anything() {
+        let reading = |number, limit| Reading::new(number, limit, Unit::Count);
+        for limit in [-1, 0, 1, 5] {
+            for bound in [-1, 0, 1, 5] {
+                for none in [-3, 0] {
+                    let (nothing, some) = (reading(none, limit), reading(2, bound));
+                    assert_eq!(nothing.cmp_tightness(&some), Ordering::Less);
+                    assert_eq!(some.cmp_tightness(&nothing), Ordering::Greater);
+                    assert_eq!(nothing.cmp_tightness(&reading(0, bound)), Ordering::Equal);
+                }
+            }
+        }
+        assert_eq!(reading(1, 2).cmp_tightness(&reading(2, 5)), Ordering::Greater);
+        assert_eq!(reading(1, 2).cmp_tightness(&reading(2, 4)), Ordering::Equal);
+        assert_eq!(reading(1, 0).cmp_tightness(&reading(9, 1)), Ordering::Greater);
+    }
+}

@@ -224,3 +224,29 @@ impl<'a> RiskView<'a> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hash_of_a_market_tells_every_price_and_its_time() {
+        let hash = |market: Market| {
+            let mut digest = Digest::default();
+            market.digest(&mut digest);
+            digest.finish()
+        };
+        let (none, one) = (Market::default(), Some(Price(1)));
+        let mut hashes = [
+            none,
+            Market { price: one, ..none },
+            Market { bid: one, ..none },
+            Market { ask: one, ..none },
+            Market { price: Some(Price(0)), ..none },
+            Market { ts: Ts(1), ..none },
+        ]
+        .map(hash);
+        hashes.sort_unstable();
+        assert!(hashes.windows(2).all(|pair| pair[0] != pair[1]));
+    }
+}

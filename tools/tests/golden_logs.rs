@@ -16,6 +16,7 @@ use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use trade_engine::event::{DECIDE_VERSION, FORMAT_VERSION};
 use trade_engine::journal::layout;
+use trade_engine::snapshot;
 use trade_engine_tools::walk::Walk;
 
 /// Of one log.
@@ -27,6 +28,8 @@ struct Golden {
     hash: u64,
     /// Version of its decisions.
     decide_version: u32,
+    /// Version of the snapshots, and the checksum of one of its end: of this version's log alone.
+    snapshot: (u32, u32),
 }
 
 const LOGS: &[Golden] = &[Golden {
@@ -34,6 +37,7 @@ const LOGS: &[Golden] = &[Golden {
     last_seq: 326,
     hash: 0xff68_90c9_dc07_8997,
     decide_version: 2,
+    snapshot: (1, 0x750f_6839),
 }];
 
 fn golden(name: &str) -> PathBuf {
@@ -113,6 +117,12 @@ fn every_version_replays_to_the_state_that_it_did() {
         let state = walk.whole_state().unwrap();
         let shown = (end.last_seq, format!("{:016x}", state.hash()));
         assert_eq!(shown, (log.last_seq, format!("{:016x}", log.hash)), "{}", log.name);
+
+        let snapshot = fs::read(walk.write_snapshot().unwrap().unwrap()).unwrap();
+        let found = (snapshot::VERSION, crc32c::crc32c(&snapshot));
+        if log.name == current() {
+            assert_eq!(found, log.snapshot, "an image of another form is a snapshot::VERSION more");
+        }
 
         let said = good(&replay(&["verify"], &dir));
         assert!(said.contains(&format!("hash {:016x}", log.hash)), "{said}");
