@@ -601,6 +601,15 @@ fn sizing_by_notional_and_by_margin() {
     assert_eq!(sized(&world, wish()), Ok(1));
     world.settings.sizing_max_qty = None;
 
+    // The half of a dollar that is left of the equity is divided, too.
+    let mut poor = world.clone();
+    poor.settings.sizing_pct = Ratio::ONE;
+    poor.lose("99999.5");
+    let share = |at| Wish { instrument: OTHER, price: Some(price(at)), ..wish() };
+    assert_eq!(sized(&poor, share("0.1")), Ok(5));
+    assert_eq!(sized(&poor, share("0.100000001")), Ok(4));
+    assert_eq!(sized(&poor, share("0.5")), Ok(1));
+
     world.settings.sizing = Sizing::PercentMargin;
     world.settings.sizing_pct = ratio("0.253");
     assert_eq!(sized(&world, wish()), Ok(2));

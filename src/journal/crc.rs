@@ -12,14 +12,13 @@
 /// Whatever stands in bytes 60-63 of `words` is ignored.
 #[inline]
 pub(super) fn chained(words: &[u64; 8], prev_crc: u32) -> u32 {
+    let mut linked = *words;
+    linked[7] = (linked[7] & 0xffff_ffff) | (u64::from(prev_crc) << 32);
+    // Whole words: narrow stores under the wide loads of the CRC would stall.
     let mut bytes = AlignedSlot([0; 64]);
-    let (head, link) = bytes.0.split_at_mut(60);
-    let (seven_words, last_half) = head.split_at_mut(56);
-    for (eight_bytes, word) in seven_words.chunks_exact_mut(8).zip(words) {
+    for (eight_bytes, word) in bytes.0.chunks_exact_mut(8).zip(linked) {
         eight_bytes.copy_from_slice(&word.to_le_bytes());
     }
-    last_half.copy_from_slice(&words[7].to_le_bytes()[..4]);
-    link.copy_from_slice(&prev_crc.to_le_bytes());
     crc32c::crc32c(&bytes.0)
 }
 

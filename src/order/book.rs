@@ -489,4 +489,36 @@ mod tests {
         assert_eq!(book.finished.capacity(), capacity);
         assert_eq!(book.oldest_finished(), Some(id(96)));
     }
+
+    fn image(book: &OrderBook) -> Vec<u8> {
+        let mut out = Vec::new();
+        book.write_image(&mut out);
+        out
+    }
+
+    fn restored(max: usize, image: &[u8]) -> Result<OrderBook, BadImage> {
+        let mut book = OrderBook::new(max);
+        let mut from = Bytes::new(image);
+        book.restore(&mut from)?;
+        from.require(from.rest() == 0, "more")?;
+        Ok(book)
+    }
+
+    /// A place may be free that was used, holds nothing, and has not been named before.
+    #[test]
+    fn a_forged_free_place_is_refused() {
+        let mut book = holding(4, 4);
+        for number in [2, 3] {
+            assert!(book.remove(id(number)).is_some());
+        }
+        let image = image(&book);
+        let book = restored(4, &image).expect("its own bytes");
+        assert_eq!(book.places().map(|(at, _)| at).collect::<Vec<_>>(), [0, 3]);
+        let (front, free) = image.split_at(image.len() - 2);
+        assert_eq!(free, [1, 2], "the places that are free");
+        for forged in [[0, 2], [1, 3], [1, 1], [1, 4], [1, 100]] {
+            assert!(restored(4, &[front, &forged].concat()).is_err(), "{forged:?}");
+        }
+        assert!(restored(4, &[front, &[2, 1]].concat()).is_ok());
+    }
 }

@@ -487,4 +487,66 @@ mod tests {
         nothing.word(0);
         assert_eq!(hash(&empty), nothing.finish());
     }
+
+    fn image(table: &Contingents) -> Vec<u8> {
+        let mut out = Vec::new();
+        table.write_image(&mut out);
+        out
+    }
+
+    fn restored(room: usize, image: &[u8]) -> Result<Contingents, BadImage> {
+        let mut table = Contingents::new(room, 1);
+        table.restore(&mut Bytes::new(image))?;
+        Ok(table)
+    }
+
+    #[test]
+    fn what_is_due_and_what_is_taken_come_back_from_bytes() {
+        let room = CONTINGENTS_MAX;
+        let mut table = Contingents::new(room, 1);
+        let count = 200;
+        for order in 1..=count {
+            let entry = Contingent::default();
+            assert!(table.insert(links(order), InstrumentId(0), entry));
+        }
+        for at in [0, 1, 63, 64, 127, 199] {
+            table.mark(at, false);
+        }
+        table.take(64);
+        let hash = |table: &Contingents| {
+            let mut digest = Digest::default();
+            table.digest(&mut digest);
+            digest.finish()
+        };
+        let again = restored(room, &image(&table)).expect("its own bytes");
+        assert_eq!((&again.due, &again.taken), (&table.due, &table.taken));
+        assert_eq!(hash(&again), hash(&table));
+    }
+
+    #[test]
+    fn a_forged_place_or_name_is_refused() {
+        let mut table = Contingents::new(3, 1);
+        for order in [1, 2] {
+            assert!(table.insert(links(order), InstrumentId(0), Contingent::default()));
+        }
+        let whole = image(&table);
+        let one = (whole.len() - 1) / 2;
+        // How many, and then each with its place in front.
+        let forged = |place: u8, from: usize| {
+            let mut forged = whole.clone();
+            forged[1 + one] = place;
+            let (head, tail) = forged.split_at(1 + one + 1);
+            let tail = if from == 0 { &whole[2..=one] } else { tail };
+            restored(3, &[head, tail].concat())
+        };
+        assert!(forged(1, 1).is_ok() && forged(2, 1).is_ok());
+        for place in [0, 3, 4, 100] {
+            assert!(forged(place, 1).is_err(), "place {place}");
+        }
+        assert!(forged(1, 0).is_err(), "the same order twice");
+        let mut nameless = whole.clone();
+        assert_eq!(nameless[2], 1, "its number");
+        nameless[2] = 0;
+        assert!(restored(3, &nameless).is_err(), "an order without an id");
+    }
 }

@@ -144,3 +144,36 @@ impl Image for Requests {
         Ok(requests)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(number: usize, kind: RequestKind) -> Request {
+        let id = ClOrdId::new(0, number as u64);
+        let sent = Sent { qty: Qty(1), price: None, stop_price: None };
+        let (qty, price, stop_price, since, overdue) = (None, None, None, Ts(0), false);
+        Request { id, kind, qty, price, stop_price, sent, since, overdue }
+    }
+
+    #[test]
+    fn as_many_requests_as_an_order_can_have_come_back_from_bytes() {
+        let mut requests = Requests::default();
+        for number in 1..=REQUESTS_PER_ORDER_MAX {
+            assert!(requests.open(request(number, RequestKind::Replace)));
+        }
+        assert!(requests.open(request(100, RequestKind::Cancel)));
+        let mut image = Vec::new();
+        requests.write(&mut image);
+        assert_eq!(Requests::read(&mut Bytes::new(&image)), Ok(requests));
+        // One more than there are places; and as many, of which one has none.
+        image[0] += 1;
+        assert!(Requests::read(&mut Bytes::new(&image)).is_err());
+        let mut image = Vec::new();
+        2_usize.write(&mut image);
+        for number in [1, 2] {
+            request(number, RequestKind::Cancel).write(&mut image);
+        }
+        assert!(Requests::read(&mut Bytes::new(&image)).is_err());
+    }
+}

@@ -271,4 +271,14 @@ mod tests {
         hashes.dedup();
         assert_eq!(hashes.len(), lots.len());
     }
+
+    #[test]
+    fn the_head_is_the_first_trade_that_opened() {
+        let mut lots = Lots::default();
+        assert_eq!(lots.head(), None);
+        for number in [3, 4] {
+            lots.open(Qty(1), Money::ZERO, Place::new(number));
+            assert_eq!(lots.head(), Place::new(3));
+        }
+    }
 }

@@ -381,4 +381,23 @@ mod tests {
         hashes.dedup();
         assert_eq!(hashes.len(), all.len());
     }
+
+    #[test]
+    fn any_coefficient_comes_back_from_bytes_and_none_beyond_one() {
+        let restored = |coefficient| {
+            let mut correlations = Correlations::new(2, CORRELATION_WINDOW_MIN);
+            correlations.on_bar(InstrumentId(1), Ts(1), Price(1));
+            correlations.coefficients[0] = coefficient;
+            let mut image = Vec::new();
+            correlations.write_image(&mut image);
+            let mut again = Correlations::new(2, CORRELATION_WINDOW_MIN);
+            again.restore(&mut Bytes::new(&image)).map(|()| assert_eq!(again, correlations))
+        };
+        for possible in [NONE, -PRICE_SCALE, -1, 0, PRICE_SCALE] {
+            assert_eq!(restored(possible), Ok(()), "{possible}");
+        }
+        for impossible in [-PRICE_SCALE - 1, PRICE_SCALE + 1, NONE - 1] {
+            assert!(restored(impossible).is_err(), "{impossible}");
+        }
+    }
 }
