@@ -39,7 +39,8 @@ pub fn decode_next(
     record: &mut ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
 ) -> Result<Decoded, Fault> {
     record.clear();
-    let (first, mut chain) = decode_slot(bytes, chain)?;
+    let first = slot_at(bytes)?;
+    let mut chain = check_slot(&first, chain)?;
     if layout::kind(&first) == KIND_MARK {
         return Ok(Decoded::Mark(chain, Mark::from_words(&first)));
     }
@@ -52,10 +53,12 @@ pub fn decode_next(
     record.push(handed_out(&first));
     while left > 0 {
         let rest = &bytes[record.len() * SLOT_SIZE..];
-        let (slot, next) = match decode_slot(rest, chain) {
-            Err(Fault::Empty) => return Err(Fault::Incomplete { missing: left }),
-            other => other?,
+        let incomplete = |fault| match fault {
+            Fault::Empty => Fault::Incomplete { missing: left },
+            other => other,
         };
+        let slot = slot_at(rest).map_err(incomplete)?;
+        let next = check_slot(&slot, chain).map_err(incomplete)?;
         if !layout::is_cont(&slot)
             || layout::kind(&slot) != layout::kind(&first)
             || layout::aux(&slot) != layout::aux(&first)
@@ -70,31 +73,37 @@ pub fn decode_next(
     Ok(Decoded::Record(chain))
 }
 
-/// Checks one slot by itself and against its predecessor.
-fn decode_slot(bytes: &[u8], chain: Chain) -> Result<(Slot, Chain), Fault> {
-    let Some(bytes) = bytes.first_chunk::<SLOT_SIZE>() else { return Err(Fault::Empty) };
-    let slot = layout::from_bytes(bytes);
-    let (found, expected) = (layout::crc(&slot), crc::chained(&slot, chain.last_crc));
-    // Zeros first: one link in 2^32 is such that zeros would pass the checksum.
-    if slot == [0; 8] {
+/// The slot at the front of `bytes`.
+#[inline]
+fn slot_at(bytes: &[u8]) -> Result<Slot, Fault> {
+    bytes.first_chunk::<SLOT_SIZE>().map(layout::from_bytes).ok_or(Fault::Empty)
+}
+
+/// Checks one slot by itself and against its predecessor. Only a reference goes in and only the
+/// chain comes out: a slot that is handed about is copied each time.
+#[inline]
+fn check_slot(slot: &Slot, chain: Chain) -> Result<Chain, Fault> {
+    let (found, expected) = (layout::crc(slot), crc::chained(slot, chain.last_crc));
+    let (kind, flags) = (layout::kind(slot), layout::flags(slot));
+    // Zeros are no slot, though one link in 2^32 is such that they pass the checksum.
+    if (found != expected || kind == 0) && *slot == [0; 8] {
         return Err(Fault::Empty);
     }
     if found != expected {
         return Err(Fault::Crc { found, expected });
     }
-    let (kind, flags) = (layout::kind(&slot), layout::flags(&slot));
     let is_mark = kind == KIND_MARK;
     let is_bare_mark =
-        flags == 0 && layout::left(&slot) == 0 && layout::aux(&slot) == 0 && slot[6] == 0;
+        flags == 0 && layout::left(slot) == 0 && layout::aux(slot) == 0 && slot[6] == 0;
     if kind == 0 || flags & !FLAGS_ALL != 0 || (is_mark && !is_bare_mark) {
         return Err(Fault::Unknown { kind, flags });
     }
     let due = if is_mark { Some(chain.last_seq) } else { chain.last_seq.checked_add(1) };
-    if Some(layout::seq(&slot)) != due {
-        let expected = due.unwrap_or(chain.last_seq);
-        return Err(Fault::Seq { found: layout::seq(&slot), expected });
+    let seq = layout::seq(slot);
+    if Some(seq) != due {
+        return Err(Fault::Seq { found: seq, expected: due.unwrap_or(chain.last_seq) });
     }
-    Ok((slot, Chain { last_seq: layout::seq(&slot), last_crc: found }))
+    Ok(Chain { last_seq: seq, last_crc: found })
 }
 
 /// The slot as the writer was given it, plus its checksum.
