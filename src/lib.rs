@@ -57,6 +57,8 @@ pub mod replay;
 
 pub mod snapshot;
 
+pub mod retention;
+
 pub mod resume;
 
 pub mod embedded;

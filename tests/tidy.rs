@@ -16,7 +16,7 @@ const LAYERS: &[&[&str]] = &[
     &["engine"],
     &["replay"],
     &["snapshot"],
-    &["resume"],
+    &["resume", "retention"],
     &["embedded", "runtime"],
 ];
 
