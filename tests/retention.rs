@@ -180,6 +180,11 @@ fn a_shortened_log_and_its_snapshot_are_the_whole_log() {
         drop(recovery);
         whole.require_same_state();
 
+        // All of a log goes to one place.
+        let other = DirArchive::new(&whole.dir().with_file_name("other"));
+        let error = archive(whole.dir(), 3, &other).expect_err("another place").to_string();
+        assert!(error.contains("all of a log goes to one place"), "{error}");
+
         // Nothing more to do; then one more.
         assert!(whole.archive(4).expect("a disk").moved.is_empty());
         assert_eq!(whole.archive(3).expect("a disk").moved, [last + 1]);
@@ -273,6 +278,8 @@ fn a_move_may_lose_its_power() {
 fn other_bytes_in_the_archive_are_refused_by_name() {
     let whole = Whole::new(2);
     whole.snapshot_in(whole.segments);
+    let own = archive(whole.dir(), 2, &DirArchive::new(whole.dir())).expect_err("itself");
+    assert!(own.to_string().contains("the log's own directory"), "{own}");
     fs::create_dir(whole.there()).expect("a disk");
     let target = whole.there().join(segment_name(2));
     let mut bytes = fs::read(whole.dir().join(segment_name(2))).expect("it is there");
@@ -297,8 +304,6 @@ fn other_bytes_in_the_archive_are_refused_by_name() {
     let error = whole.archive(2).expect_err("a link").to_string();
     assert!(error.contains("no plain file"), "{error}");
     fs::remove_file(&target).expect("it is there");
-    let own = archive(whole.dir(), 2, &DirArchive::new(whole.dir())).expect_err("itself");
-    assert!(own.to_string().contains("the log's own directory"), "{own}");
     whole.require_nothing_lost();
     whole.require_same_state();
     assert!(whole.archive(2).expect("nothing is in the way").stays.is_none());

@@ -14,10 +14,12 @@
 //! [`retention`]: crate::retention
 
 use crate::journal::archived::{ArchivedNote, first_segment};
-use crate::journal::dir::{LogDir, ids_in, io_error, private_options, sync_above};
+use crate::journal::dir::{LogDir, ids_in, io_error, make_above, private_options, sync_above};
 use crate::journal::disk::{Disk, MachineDisk};
 use crate::journal::error::{JournalError, ReadError};
-use crate::journal::layout::{DIR_MODE, SYNCED_NAME, seal_id_of, seal_name, segment_name};
+use crate::journal::layout::{
+    DIR_MODE, SEGMENT_ID_FIRST, SYNCED_NAME, seal_id_of, seal_name, segment_name,
+};
 use crate::journal::seal::{check_one, last_sealed};
 use crate::journal::synced::read_mark;
 use std::fmt::Debug;
@@ -45,8 +47,8 @@ pub trait Archive: Debug {
     fn store(&self, path: &Path, name: &str) -> io::Result<()>;
 }
 
-/// An archive that is a directory, on this file system or another. It is made where it is missing,
-/// in a directory that is not.
+/// An archive that is a directory, on this file system or another; made where it is missing. One
+/// log's: the segments of another have the same names.
 #[derive(Debug)]
 pub struct DirArchive {
     dir: PathBuf,
@@ -65,6 +67,7 @@ impl DirArchive {
     }
 
     fn make(&self) -> io::Result<()> {
+        make_above(&self.dir, &*self.disk).map_err(io::Error::other)?;
         match DirBuilder::new().mode(DIR_MODE).create(&self.dir) {
             Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
             Ok(()) | Err(_) => {}
@@ -194,14 +197,17 @@ pub fn retire(dir: &Path, archive: &dyn Archive, disk: &dyn Disk) -> Result<u64,
     if id > last_settled(dir)? {
         return Err(JournalError::NotSettled { path });
     }
+    let noted = ArchivedNote::read(dir)?;
+    if let Some(noted) = noted.as_ref().filter(|_| id > SEGMENT_ID_FIRST) {
+        require_one_place(noted, &path, archive)?;
+    }
     // What was changed since is to be found here, by whoever looks for damage.
     check_one(dir, id)?;
     store(dir, &segment_name(id), archive)?;
     store(dir, &seal_name(id), archive)?;
-    let noted = ArchivedNote::read(dir)?.map_or(0, |note| note.last);
     // Segments that were put back stay known as archived.
-    let note = ArchivedNote { last: id.max(noted), place: archive.place() };
-    note.write(dir, disk)?;
+    let last = id.max(noted.map_or(0, |note| note.last));
+    ArchivedNote::new(last, &archive.place()).write(dir, disk)?;
     remove(dir, &segment_name(id), disk)?;
     let failed = |source| io_error(dir, "list", source);
     for older in ids_in(dir, seal_id_of).map_err(failed)?.into_iter().filter(|older| *older < id) {
@@ -210,6 +216,24 @@ pub fn retire(dir: &Path, archive: &dyn Archive, disk: &dyn Disk) -> Result<u64,
         remove(dir, &seal_name(older), disk)?;
     }
     Ok(id)
+}
+
+/// The note names one place: whoever puts the segments back must find all of them there.
+fn require_one_place(
+    noted: &ArchivedNote,
+    path: &Path,
+    archive: &dyn Archive,
+) -> Result<(), JournalError> {
+    let place = archive.place();
+    if ArchivedNote::new(noted.last, &place) == *noted {
+        return Ok(());
+    }
+    let what = format!(
+        "the segments before it are in {}, and all of a log goes to one place",
+        noted.place
+    );
+    let source = io::Error::new(io::ErrorKind::InvalidInput, what);
+    Err(JournalError::NotArchived { path: path.to_owned(), place, source })
 }
 
 fn store(dir: &Path, name: &str, archive: &dyn Archive) -> Result<(), JournalError> {

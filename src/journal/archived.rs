@@ -30,6 +30,11 @@ pub struct ArchivedNote {
 }
 
 impl ArchivedNote {
+    pub(super) fn new(last: u64, place: &str) -> Self {
+        // A line feed in a place would make two lines of it.
+        Self { last, place: place.replace('\n', " ") }
+    }
+
     /// The note in `dir`, if there is one.
     ///
     /// # Errors
@@ -57,9 +62,8 @@ impl ArchivedNote {
     }
 
     fn line(&self) -> String {
-        // A line feed in a place would make two lines of it.
-        let place = self.place.replace('\n', " ");
-        format!("segments {SEGMENT_ID_FIRST} to {} are archived in {place}\n", self.last)
+        let Self { last, place } = self;
+        format!("segments {SEGMENT_ID_FIRST} to {last} are archived in {place}\n")
     }
 
     fn parse(text: &str) -> Option<Self> {

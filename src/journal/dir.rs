@@ -233,7 +233,7 @@ fn is_no_space(error: &io::Error) -> bool {
 }
 
 /// Makes the directories above `path`, each with a durable name.
-fn make_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
+pub(super) fn make_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
     let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else {
         return Ok(());
     };
