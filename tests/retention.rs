@@ -179,6 +179,10 @@ fn a_shortened_log_and_its_snapshot_are_the_whole_log() {
         assert_eq!((recovery.segment_id, Some(recovery.root)), (whole.segments, root));
         drop(recovery);
         whole.require_same_state();
+        // Without the mark all that is here is synced again, and nothing else.
+        fs::remove_file(whole.dir().join(layout::SYNCED_NAME)).expect("it is there");
+        drop(recover(whole.dir()).expect("a sound log"));
+        whole.require_same_state();
 
         // All of a log goes to one place.
         let other = DirArchive::new(&whole.dir().with_file_name("other"));
@@ -516,15 +520,19 @@ fn a_shortened_log_is_taken_up_as_the_whole_one() {
         };
         let long = taken_up(whole.dir());
         let long_tail = tail(whole.dir(), last);
-        restore(whole.dir(), &whole.files);
-        whole.snapshot_in(whole.segments - 2);
-        assert!(whole.archive(2).expect("a disk").moved.len() > 4);
-        assert_eq!(taken_up(whole.dir()), long);
         assert!(!long_tail.is_empty());
-        assert!(tail(whole.dir(), last) == long_tail, "other records");
-        whole.put_back();
-        assert_eq!(tail(whole.dir(), 0).first().map(|slot| slot[0]), Some(1));
-        check_seals(whole.dir(), None).expect("one chain of seals");
+        // With records behind the snapshot, and without any: what they say of the market data, too.
+        for seq in [last - 200, last] {
+            restore(whole.dir(), &whole.files);
+            let _ = fs::remove_dir_all(whole.there());
+            snapshot_at(whole.dir(), seq);
+            assert!(whole.archive(2).expect("a disk").moved.len() > 4);
+            assert_eq!(taken_up(whole.dir()), long);
+            assert!(tail(whole.dir(), last) == long_tail, "other records");
+            whole.put_back();
+            assert_eq!(tail(whole.dir(), 0).first().map(|slot| slot[0]), Some(1));
+            check_seals(whole.dir(), None).expect("one chain of seals");
+        }
     }
 }
 
