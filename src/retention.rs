@@ -62,6 +62,18 @@ impl fmt::Display for Stays {
 /// Whoever writes the log has this process, or nobody writes it
 /// ([`LogLock`](crate::journal::LogLock)).
 ///
+/// ```no_run
+/// use std::path::Path;
+/// use trade_engine::journal::{DirArchive, LogLock};
+/// use trade_engine::retention;
+///
+/// let dir = Path::new("logs/monday");
+/// let _held = LogLock::take(dir)?;
+/// let outcome = retention::archive(dir, 8, &DirArchive::new(Path::new("/archive/monday")))?;
+/// println!("{} segments moved", outcome.moved.len());
+/// # Ok::<(), trade_engine::journal::JournalError>(())
+/// ```
+///
 /// # Errors
 ///
 /// There is no log, the archive does not take a segment, or the system refuses. What was moved
