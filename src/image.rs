@@ -1,7 +1,7 @@
 //! A value as bytes and back: what a snapshot is made of. Equal values give equal bytes, and no
 //! other bytes are read as one: every number has one form.
 //!
-//! A plain value lists its fields in [`image!`](crate::image), which does not compile while one is
+//! A plain value lists its fields in [`image!`](crate::image!), which does not compile while one is
 //! missing. A table, whose size and lookups follow from the settings, writes what cannot be
 //! computed again, and is restored into an empty one; it takes itself apart field by field, to the
 //! same end.

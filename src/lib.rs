@@ -48,14 +48,18 @@ pub mod config;
 
 pub mod journal;
 
+pub mod feed;
+
 // The core.
 pub mod engine;
 
 pub mod replay;
 
-pub mod resume;
-
 pub mod snapshot;
+
+pub mod retention;
+
+pub mod resume;
 
 pub mod embedded;
 

@@ -144,6 +144,8 @@ pub const SNAPSHOT_EVERY: u64 = 1_000_000;
 pub const SNAPSHOT_EVERY_MIN: u64 = 10_000;
 /// Most: no log grows so long, and a sequence number and an interval never leave 64 bits.
 pub const SNAPSHOT_EVERY_MAX: u64 = 1 << 40;
+/// Segments that a log may be told to keep in its directory.
+pub const KEEP_SEGMENTS_MAX: u64 = 1 << 32;
 /// Bytes of a snapshot: all executions that can be remembered are a tenth of it.
 pub const SNAPSHOT_SIZE_MAX: u64 = 1 << 30;
 

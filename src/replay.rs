@@ -6,6 +6,7 @@ use crate::codec::{Chars, FLAG_CLAMPED, Slot};
 use crate::config::canonical;
 use crate::engine::{Diverged, Engine, Outbound, Output, State, apply};
 use crate::event::{Body, DECIDE_VERSION, FORMAT_VERSION, Opening, Record};
+use crate::feed::FeedPlace;
 use crate::image::{BadImage, Bytes, Image};
 use crate::journal::layout::content;
 use std::fmt;
@@ -84,6 +85,7 @@ impl From<Diverged> for ReplayError {
 pub struct Replay {
     head: Head,
     state: Option<State>,
+    feed: FeedPlace,
 }
 
 #[derive(Debug, Default)]
@@ -109,6 +111,7 @@ impl Replay {
             Some(state) => apply(state, &record)?,
             None => self.head_record(&record)?,
         }
+        self.feed.note(&record);
         Ok(record)
     }
 
@@ -166,6 +169,11 @@ impl Replay {
         self.state
     }
 
+    /// How far market data is in the log.
+    pub const fn feed(&self) -> FeedPlace {
+        self.feed
+    }
+
     /// The configuration in the log's head.
     pub fn config(&self) -> &str {
         &self.head.config
@@ -179,12 +187,12 @@ impl Replay {
         }
     }
 
-    /// Appends all that is known: what the head says, and the state.
+    /// Appends all that is known: what the head says, how far market data is, and the state.
     ///
     /// # Panics
     /// If the head is not complete.
     pub fn write_image(&self, out: &mut Vec<u8>) {
-        let Self { head: Head { genesis, config, parts: _, records: _ }, state } = self;
+        let Self { head: Head { genesis, config, parts: _, records: _ }, state, feed } = self;
         let Some(Opening::Genesis { format_version, decide_version, build }) = genesis else {
             panic!("the head is not complete");
         };
@@ -192,6 +200,7 @@ impl Replay {
         decide_version.write(out);
         build.as_str().to_owned().write(out);
         config.write(out);
+        feed.write(out);
         state.as_ref().expect("the head is complete").write_image(out);
     }
 
@@ -209,10 +218,11 @@ impl Replay {
         let config = String::read(from)?;
         let settings = canonical::read(&config);
         let settings = settings.map_err(|_| from.bad("a configuration that is none"))?;
+        let feed = FeedPlace::read(from)?;
         let state = Some(State::read_image(settings, from)?);
         let genesis = Some(Opening::Genesis { format_version, decide_version, build });
         let head = Head { genesis, config, parts: 0, records: Vec::new() };
-        Ok(Self { head, state })
+        Ok(Self { head, state, feed })
     }
 
     /// The program that wrote the log, from the head.

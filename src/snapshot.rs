@@ -1,6 +1,7 @@
 //! Snapshots: the state at a place in a log, in a file beside it, so that the state of any time is
 //! had without reading the log from its beginning. A cache: deleting one changes nothing but the
-//! time that an answer takes.
+//! time that an answer takes. Of a log whose first segments are archived
+//! ([`retention`](crate::retention)) they are more: the oldest is where its state begins.
 //!
 //! ```text
 //! DIR/00000000000001000003.snap    named after the last record; written as `snap.tmp`, renamed
@@ -21,8 +22,8 @@
 
 use crate::event::DECIDE_VERSION;
 use crate::image::{BadImage, Bytes};
-use crate::journal::layout::FILE_MODE;
-use crate::journal::{Bookmark, Chain, LogReader, Position, ReadError};
+use crate::journal::layout::{FILE_MODE, SEGMENT_ID_FIRST, segment_name};
+use crate::journal::{ArchivedNote, Bookmark, Chain, LogReader, Position, ReadError};
 use crate::limits::SNAPSHOT_SIZE_MAX;
 use crate::replay::Replay;
 use crate::units::Ts;
@@ -33,7 +34,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Version of the file and of the image in it: whoever changes what a state is made of raises it.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 /// How a snapshot's name ends.
 pub const SUFFIX: &str = ".snap";
 /// Name of one that is being written.
@@ -305,6 +306,60 @@ pub fn name(seq: u64) -> String {
 pub fn seq_of(file_name: &str) -> Option<u64> {
     let seq = file_name.strip_suffix(SUFFIX)?.parse().ok()?;
     (name(seq) == file_name).then_some(seq)
+}
+
+/// Opens the log in `dir` where its state begins: before its first record, or, of a log whose first
+/// segments are archived, behind the oldest snapshot that is believed.
+///
+/// # Errors
+/// As [`LogReader::open`], and as [`oldest`].
+pub fn begin(dir: &Path) -> Result<(LogReader, Replay), ReadError> {
+    let reader = LogReader::open(dir)?;
+    if reader.first_seq() == 1 {
+        return Ok((reader, Replay::default()));
+    }
+    oldest(dir, reader.first_seq(), |found| Ok((found.reader, found.replay)))
+}
+
+/// The oldest snapshot of the log in `dir` that is believed, by `take`, too. `first_seq` is the
+/// first record that is there.
+///
+/// # Errors
+/// None is: what is here does not give the state without the segments that are archived.
+pub fn oldest<T>(
+    dir: &Path,
+    first_seq: u64,
+    mut take: impl FnMut(Snapshot) -> Result<T, BadImage>,
+) -> Result<T, ReadError> {
+    let listed = list(dir, UpTo::End).map_err(|source| ReadError::Io {
+        path: dir.to_owned(),
+        action: "list",
+        source,
+    })?;
+    let mut fault = None;
+    for path in listed.into_iter().rev() {
+        let name = path.file_name().and_then(|name| name.to_str());
+        // Of a place that is archived: of use when that is put back.
+        if name.and_then(seq_of).is_none_or(|seq| seq < first_seq) {
+            continue;
+        }
+        let taken = read(dir, &path, UpTo::End).and_then(|found| {
+            let taken = found.map(&mut take).transpose();
+            taken.map_err(|bad| SnapshotError { path, fault: Fault::Image(bad) })
+        });
+        match taken {
+            Ok(Some(taken)) => return Ok(taken),
+            Ok(None) => {}
+            Err(error) => fault = Some(error),
+        }
+    }
+    let place = ArchivedNote::read(dir)?.map_or_else(|| "another place".to_owned(), |n| n.place);
+    let path = dir.join(segment_name(SEGMENT_ID_FIRST));
+    let why = fault.map_or_else(
+        || "no snapshot here holds the state behind the archived ones".to_owned(),
+        |fault| format!("no snapshot here gives the state behind the archived ones ({fault})"),
+    );
+    Err(ReadError::Archived { path, place, why })
 }
 
 /// Reads one of [`list`], and opens the log behind it. `None` if it lies behind what is asked for.

@@ -700,6 +700,42 @@ fn timers_and_the_halt_file() {
 }
 
 #[test]
+fn how_much_of_the_log_stays() {
+    let retention = |text| accepted("sync = \"interval\"", text).log.retention;
+    assert_eq!(retention("keep_segments = \"all\""), None);
+    let kept = retention("keep_segments = 3\narchive = \"old\"").expect("a number");
+    assert_eq!(kept.keep_segments, 3);
+    assert!(kept.archive.ends_with("old"), "{kept:?}");
+    refused(
+        "sync = \"interval\"",
+        "keep_segments = 0\narchive = \"old\"",
+        "config.toml:45: log.keep_segments: 0; expected a whole number from 1 to 4294967296",
+    );
+    refused(
+        "sync = \"interval\"",
+        "keep_segments = 3",
+        "config.toml:45: log.keep_segments: log.archive is missing: the directory that the others \
+         go to, since none is deleted",
+    );
+    refused(
+        "sync = \"interval\"",
+        "archive = \"old\"",
+        "config.toml:45: log.archive: with a number of log.keep_segments only; leave it out",
+    );
+    refused(
+        "sync = \"interval\"",
+        "keep_segments = 3\narchive = 7",
+        "config.toml:46: log.archive: 7; expected a directory's name",
+    );
+    refused(
+        "sync = \"interval\"",
+        "keep_segments = 3\nsnapshot_every = \"none\"",
+        "config.toml:45: log.keep_segments: a segment goes only behind a snapshot, and \
+         log.snapshot_every is \"none\"",
+    );
+}
+
+#[test]
 fn runtime_and_log() {
     refused(
         "release = \"written\"",

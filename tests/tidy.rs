@@ -12,10 +12,11 @@ const LAYERS: &[&[&str]] = &[
     &["contracts", "position", "codec"],
     &["risk", "input"],
     &["event", "broker", "strategy"],
-    &["config", "journal"],
+    &["config", "journal", "feed"],
     &["engine"],
     &["replay"],
-    &["resume", "snapshot"],
+    &["snapshot"],
+    &["resume", "retention"],
     &["embedded", "runtime"],
 ];
 

@@ -14,7 +14,7 @@ mod table;
 pub use error::ConfigError;
 pub use parts::{
     AccountConfig, BrokerConfig, DayRollConfig, FeedConfig, Idle, LogConfig, Pace, PriceColumn,
-    Release, RuntimeConfig, SyncPolicy,
+    Release, Retention, RuntimeConfig, SyncPolicy,
 };
 
 use crate::contracts::{ContractSpec, Contracts, STANDARD_CONTRACTS};
@@ -75,7 +75,7 @@ pub struct Config {
 
 impl Config {
     /// Reads a configuration. `file` is its name in errors; a `contracts = "FILE.toml"` and a
-    /// `halt_file = "FILE"` in it are relative to `base_dir`.
+    /// `halt_file = "FILE"`, `archive = "DIR"` in it are relative to `base_dir`.
     ///
     /// # Errors
     /// The first thing wrong: no TOML, keys that are unknown, missing, of the wrong type or out of
@@ -100,7 +100,7 @@ impl Config {
         let broker = sections::broker(&table, account.initial_capital).map_err(locate)?;
         let strategy = sections::strategy(&table).map_err(locate)?;
         let runtime = sections::runtime(&table, event_ring_slots, base_dir).map_err(locate)?;
-        let log = sections::log(&table).map_err(locate)?;
+        let log = sections::log(&table, base_dir).map_err(locate)?;
         let feed = sections::feed(&table).map_err(locate)?;
         let (contracts, contract_places) = contracts(&root, &places, base_dir)?;
         let config = Self {

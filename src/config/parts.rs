@@ -171,8 +171,17 @@ pub enum SyncPolicy {
     EveryBatch,
 }
 
+/// How much of a log stays in its directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retention {
+    /// So many of the last segments stay, and what the state needs.
+    pub keep_segments: u64,
+    /// Where the others go: into a directory there that is named as the log's.
+    pub archive: PathBuf,
+}
+
 /// The log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LogConfig {
     /// Bytes of one segment.
     pub segment_size: u64,
@@ -181,6 +190,8 @@ pub struct LogConfig {
     /// Records, counted as their sequence numbers are, from one snapshot to the next, beside a run;
     /// `None`: it makes none.
     pub snapshot_every: Option<u64>,
+    /// What is archived beside a run; `None`: all of it stays.
+    pub retention: Option<Retention>,
 }
 
 impl LogConfig {
@@ -192,7 +203,7 @@ impl Default for LogConfig {
     fn default() -> Self {
         let sync = SyncPolicy::Interval { ms: Self::SYNC_INTERVAL_MS };
         let snapshot_every = Some(limits::SNAPSHOT_EVERY);
-        Self { segment_size: limits::SEGMENT_SIZE, sync, snapshot_every }
+        Self { segment_size: limits::SEGMENT_SIZE, sync, snapshot_every, retention: None }
     }
 }
 

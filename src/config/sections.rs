@@ -3,7 +3,7 @@
 use super::error::Fault;
 use super::parts::{
     AccountConfig, BrokerConfig, DayRollConfig, FeedConfig, Idle, LogConfig, Pace, PriceColumn,
-    Release, RuntimeConfig, SyncPolicy,
+    Release, Retention, RuntimeConfig, SyncPolicy,
 };
 use super::table::{Table, Value, fault};
 use crate::broker::SimSettings;
@@ -407,9 +407,16 @@ enum SyncName {
 }
 
 /// `[log]`.
-pub(super) fn log(root: &Table<'_>) -> Result<LogConfig, Fault> {
+pub(super) fn log(root: &Table<'_>, base_dir: &Path) -> Result<LogConfig, Fault> {
     let table = root.table("log")?;
-    table.only(&["segment_size", "sync", "sync_interval_ms", "snapshot_every"])?;
+    table.only(&[
+        "segment_size",
+        "sync",
+        "sync_interval_ms",
+        "snapshot_every",
+        "keep_segments",
+        "archive",
+    ])?;
     let default = LogConfig::default();
     let mut segment_size = default.segment_size;
     if let Some(value) = table.get("segment_size") {
@@ -442,7 +449,41 @@ pub(super) fn log(root: &Table<'_>) -> Result<LogConfig, Fault> {
         }
         None => default.snapshot_every,
     };
-    Ok(LogConfig { segment_size, sync, snapshot_every })
+    let retention = retention(&table, snapshot_every, base_dir)?;
+    Ok(LogConfig { segment_size, sync, snapshot_every, retention })
+}
+
+/// How much of the log stays: nothing is deleted, so that a number needs a place for the rest.
+fn retention(
+    table: &Table<'_>,
+    snapshot_every: Option<u64>,
+    base_dir: &Path,
+) -> Result<Option<Retention>, Fault> {
+    let keep = table.get("keep_segments").and_then(|value| value.unless("all"));
+    let archive = table.get("archive");
+    let Some(keep) = keep else {
+        return match archive {
+            Some(archive) => {
+                Err(fault(&archive.key, "with a number of log.keep_segments only; leave it out"))
+            }
+            None => Ok(None),
+        };
+    };
+    let keep_segments = keep.integer(1..=limits::KEEP_SEGMENTS_MAX)?;
+    if snapshot_every.is_none() {
+        let problem = "a segment goes only behind a snapshot, and log.snapshot_every is \"none\"";
+        return Err(fault(&keep.key, problem));
+    }
+    let Some(archive) = archive else {
+        let problem = "log.archive is missing: the directory that the others go to, since none is \
+                       deleted";
+        return Err(fault(&keep.key, problem));
+    };
+    let dir = archive.text("a directory's name")?;
+    if dir.is_empty() {
+        return Err(archive.wrong("a directory's name"));
+    }
+    Ok(Some(Retention { keep_segments, archive: base_dir.join(dir) }))
 }
 
 /// `[feed]`.

@@ -154,12 +154,21 @@ impl<'a> Value<'a> {
     }
 
     fn is_none(&self) -> bool {
-        matches!(self.value, DeValue::String(text) if text.as_ref() == NONE)
+        self.is(NONE)
+    }
+
+    fn is(&self, word: &str) -> bool {
+        matches!(self.value, DeValue::String(text) if text.as_ref() == word)
     }
 
     /// The value, or `None` for `"none"`.
     pub(super) fn unless_none(self) -> Option<Self> {
-        (!self.is_none()).then_some(self)
+        self.unless(NONE)
+    }
+
+    /// The value, or `None` for this word.
+    pub(super) fn unless(self, word: &str) -> Option<Self> {
+        (!self.is(word)).then_some(self)
     }
 
     /// A text.

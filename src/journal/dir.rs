@@ -3,7 +3,8 @@
 use crate::journal::disk::Disk;
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
-    CUT_SUFFIX, DIR_MODE, FILE_MODE, LOCK_NAME, SPARE_NAME, SYNCED_NAME, seal_id_of, segment_id_of,
+    ARCHIVED_NAME, ARCHIVED_TEMPORARY_NAME, CUT_SUFFIX, DIR_MODE, FILE_MODE, LOCK_NAME, SPARE_NAME,
+    SYNCED_NAME, seal_id_of, segment_id_of,
 };
 use rustix::fs::{FallocateFlags, OFlags};
 use rustix::io::Errno;
@@ -232,7 +233,7 @@ fn is_no_space(error: &io::Error) -> bool {
 }
 
 /// Makes the directories above `path`, each with a durable name.
-fn make_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
+pub(super) fn make_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
     let Some(above) = path.parent().filter(|above| !above.as_os_str().is_empty()) else {
         return Ok(());
     };
@@ -270,7 +271,7 @@ pub(super) fn private_options() -> OpenOptions {
 
 /// Whether a name is one of the log's. What else somebody keeps beside it is none of our business.
 fn is_ours(name: &str) -> bool {
-    [LOCK_NAME, SPARE_NAME, SYNCED_NAME].contains(&name)
+    [LOCK_NAME, SPARE_NAME, SYNCED_NAME, ARCHIVED_NAME, ARCHIVED_TEMPORARY_NAME].contains(&name)
         || segment_id_of(name).is_some()
         || seal_id_of(name).is_some()
         || name.ends_with(CUT_SUFFIX)

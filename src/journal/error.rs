@@ -36,6 +36,15 @@ pub enum ReadError {
         /// The file that should be there.
         path: PathBuf,
     },
+    /// A segment was archived, and what is asked for cannot be told without it.
+    Archived {
+        /// The file that is no longer here.
+        path: PathBuf,
+        /// Where it is.
+        place: String,
+        /// Why it is needed.
+        why: String,
+    },
     /// A segment's header is not one of this program's.
     Header {
         /// The segment's file.
@@ -96,6 +105,11 @@ impl fmt::Display for ReadError {
             Self::MissingSegment { path } => {
                 write!(f, "{}: missing, though the log goes on after it", path.display())
             }
+            Self::Archived { path, place, why } => write!(
+                f,
+                "{}: archived in {place}, and {why}; put the archived segments back to read on",
+                path.display()
+            ),
             Self::Header { path, fault } => write!(f, "{}: {fault}", path.display()),
             Self::Damaged { path, offset, seq, fault, synced_seq } => {
                 write!(f, "{}: damaged at byte {offset}, record {seq}: {fault} ", path.display())?;
@@ -166,6 +180,20 @@ pub enum JournalError {
         /// The directory.
         dir: PathBuf,
     },
+    /// A segment that is still written, or not yet sealed, or above the synced mark.
+    NotSettled {
+        /// The segment's file.
+        path: PathBuf,
+    },
+    /// An archive has not taken a file. It stays.
+    NotArchived {
+        /// The file.
+        path: PathBuf,
+        /// The archive.
+        place: String,
+        /// Its reason.
+        source: io::Error,
+    },
     /// The path is a file or a symbolic link.
     NotADirectory {
         /// The path.
@@ -226,6 +254,12 @@ impl fmt::Display for JournalError {
             }
             Self::NotDamaged { dir } => {
                 write!(f, "{}: not damaged; it can be taken up as it is", dir.display())
+            }
+            Self::NotSettled { path } => {
+                write!(f, "{}: not sealed and synced yet; it stays", path.display())
+            }
+            Self::NotArchived { path, place, source } => {
+                write!(f, "{}: not archived in {place}, so it stays: {source}", path.display())
             }
             Self::NotADirectory { path } => {
                 write!(f, "{}: not a directory (symbolic links are refused)", path.display())

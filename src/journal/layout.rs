@@ -58,6 +58,9 @@
 //! A record never straddles two segments: a segment is closed when the next record does not fit
 //! whole, its tail stays zero, and the next header's `first_seq` and `prev_crc` take up the chain.
 //!
+//! A log may begin with a later segment than 1: the file `archived` says then where the ones before
+//! are, and the seal of the last of them stays, since the next is chained to it. See `archived.rs`.
+//!
 //! A segment is closed when the next is begun, when the log is closed, and when a recovery is done
 //! with it: it never changes again. It is sealed once it is on the disk, name and all, and those
 //! before it are sealed: so a seal is a mark, too, for all of the log up to the end of its segment.
@@ -98,6 +101,10 @@ const SEAL_DIGEST_SIZE: usize = 32;
 pub const LOCK_NAME: &str = "lock";
 /// Name of the segment that is allocated ahead.
 pub const SPARE_NAME: &str = "spare";
+/// Name of the note that says where archived segments are.
+pub const ARCHIVED_NAME: &str = "archived";
+/// Name of one that is being written.
+pub const ARCHIVED_TEMPORARY_NAME: &str = "archived.tmp";
 /// Id of the first segment.
 pub const SEGMENT_ID_FIRST: u64 = 1;
 /// Epoch of a new log.

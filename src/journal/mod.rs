@@ -8,9 +8,13 @@
 //! - [`Journal`]: the one writer;
 //! - [`LogReader`]: any number of readers; `decode`: its pure core, [`decode_next`]; `survey`: what
 //!   lies behind the end;
+//! - [`retire`]: moves a segment that is no longer needed into an [`Archive`]; `archived`: the note
+//!   of where those are;
 //! - [`recover`]: after a crash, by the table in [`verdict`]; [`salvage`]: the good prefix of what
 //!   that refuses.
 
+mod archive;
+mod archived;
 mod crc;
 mod decode;
 mod dir;
@@ -27,6 +31,8 @@ mod synced;
 pub mod verdict;
 mod writer;
 
+pub use archive::{Archive, DirArchive, LogLock, last_settled, retire};
+pub use archived::ArchivedNote;
 pub use decode::{Chain, Decoded, decode_next};
 pub use dir::is_log;
 pub use disk::{Disk, MachineDisk};

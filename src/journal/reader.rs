@@ -3,6 +3,7 @@
 //! not a SIGBUS. Never writes.
 #![forbid(unsafe_code)]
 
+use crate::journal::archived::{ArchivedNote, first_segment};
 use crate::journal::decode::{Chain, Decoded, decode_next};
 use crate::journal::dir::{ids_in, open_plain};
 use crate::journal::error::ReadError;
@@ -75,7 +76,8 @@ pub struct Bookmark {
     pub chain: Chain,
 }
 
-/// Reads the whole records of a log in order, one at a time.
+/// Reads the whole records of a log in order, one at a time: from its first on, or, where the first
+/// segments are archived, from the first that is here ([`first_seq`](LogReader::first_seq)).
 ///
 /// Safe while a writer appends, in this process or another: it hands out whole records only, and
 /// after `None` the next call looks again, in the segment that has come next, too. It takes no lock
@@ -134,6 +136,7 @@ pub struct LogReader {
     sealed: u64,
     /// The best mark slot seen in the log.
     log_mark: Option<Mark>,
+    first_seq: u64,
     group_end_seq: u64,
     record: ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
     record_position: Position,
@@ -164,12 +167,12 @@ enum Step {
 }
 
 impl LogReader {
-    /// Opens the log in `dir` before its first record.
+    /// Opens the log in `dir` before the first record that is there.
     ///
     /// # Errors
     ///
-    /// `dir` is no directory, holds no segment, or the first segment's header is bad or of another
-    /// format version.
+    /// `dir` is no directory, holds no segment or lacks the first though none is archived, or the
+    /// first one's header is bad or of another format version.
     pub fn open(dir: &Path) -> Result<Self, ReadError> {
         if !dir.is_dir() && dir.exists() {
             return Err(ReadError::NotADirectory { path: dir.to_owned() });
@@ -180,32 +183,25 @@ impl LogReader {
             source,
         })?;
         let sealed = if dir.is_dir() { last_sealed(dir)? } else { 0 };
-        let path = dir.join(segment_name(SEGMENT_ID_FIRST));
-        let Some(file) = open_file(&path)? else {
-            return Err(match segments_in(dir)?.is_empty() {
-                true => ReadError::NoLog { dir: dir.to_owned() },
-                false => ReadError::MissingSegment { path },
-            });
-        };
-        let segment = match read_header(file, &path, SEGMENT_ID_FIRST)? {
-            Ok(segment) => segment,
-            Err(fault) => return Err(ReadError::Header { path, fault }),
-        };
-        let header = segment.header;
-        if header.first_seq != 1 || header.prev_crc != 0 {
+        let segment = open_first(dir)?;
+        let SegmentHeader { segment_id, first_seq, prev_crc, .. } = segment.header;
+        let is_first = segment_id == SEGMENT_ID_FIRST;
+        if first_seq == 0 || (is_first && (first_seq, prev_crc) != (1, 0)) {
+            let path = dir.join(segment_name(segment_id));
             return Err(ReadError::Header { path, fault: Fault::Header });
         }
         Ok(Self {
             dir: dir.to_owned(),
             offset: HEADER_SIZE,
-            chain: Chain { last_seq: 0, last_crc: segment.header_crc },
+            chain: Chain { last_seq: first_seq - 1, last_crc: segment.header_crc },
             segment,
             side_mark,
             sealed,
             log_mark: None,
+            first_seq,
             group_end_seq: 0,
             record: ArrayVec::new(),
-            record_position: Position { segment: SEGMENT_ID_FIRST, offset: HEADER_SIZE },
+            record_position: Position { segment: segment_id, offset: HEADER_SIZE },
             stop: None,
             window: Window { buffer: vec![0; BUFFER_SIZE].into(), start: 0, len: 0 },
         })
@@ -262,6 +258,11 @@ impl LogReader {
                 Step::Stop => return Ok(None),
             }
         }
+    }
+
+    /// Sequence number of the first record that is here: 1, unless segments are archived.
+    pub fn first_seq(&self) -> u64 {
+        self.first_seq
     }
 
     /// Where the record handed out last begins.
@@ -378,7 +379,7 @@ impl LogReader {
         let Some(file) = open_file(&path)? else {
             let mark_segment = self.side_mark.map_or(0, |mark| mark.position.segment);
             if mark_segment.max(self.sealed) >= next_id {
-                return Err(ReadError::MissingSegment { path });
+                return Err(missing(&self.dir, next_id));
             }
             let is_gap = self.goes_on_after(next_id)?;
             let fault = if is_gap { Fault::Gap { segment: next_id } } else { fault };
@@ -619,6 +620,35 @@ fn file_size(file: &File, path: &Path) -> Result<u64, ReadError> {
     match file.metadata() {
         Ok(meta) => Ok(meta.len()),
         Err(source) => Err(ReadError::Io { path: path.to_owned(), action: "read", source }),
+    }
+}
+
+/// The first segment that is here.
+fn open_first(dir: &Path) -> Result<OpenSegment, ReadError> {
+    let mut id = first_segment(dir)?;
+    loop {
+        let path = dir.join(segment_name(id));
+        if let Some(file) = open_file(&path)? {
+            let read = read_header(file, &path, id)?;
+            return read.map_err(|fault| ReadError::Header { path, fault });
+        }
+        // Archived by a running engine since it was listed, or a link to nothing.
+        let listed = std::mem::replace(&mut id, first_segment(dir)?);
+        if listed == id {
+            return Err(ReadError::MissingSegment { path });
+        }
+    }
+}
+
+/// A segment that should be there: gone, or archived while this reader was on its way to it.
+fn missing(dir: &Path, id: u64) -> ReadError {
+    let path = dir.join(segment_name(id));
+    match ArchivedNote::read(dir) {
+        Ok(Some(ArchivedNote { last, place })) if last >= id => {
+            let why = "what is here does not follow without it".to_owned();
+            ReadError::Archived { path, place, why }
+        }
+        Ok(_) | Err(_) => ReadError::MissingSegment { path },
     }
 }
 

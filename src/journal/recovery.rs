@@ -4,11 +4,12 @@
 //! Every step may be the last before a power cut: what is cut is on the disk under its own name
 //! before it is removed here, and running again gives the same log.
 
+use crate::journal::archived::first_segment;
 use crate::journal::dir::{LogDir, io_error, release_tail, write_zeros};
 use crate::journal::disk::{Disk, MachineDisk};
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
-    HEADER_SIZE, Mark, Position, SEGMENT_ID_FIRST, SPARE_NAME, Seal, cut_name, segment_name,
+    HEADER_SIZE, Mark, Position, SPARE_NAME, Seal, cut_name, segment_name,
 };
 use crate::journal::reader::{LogEnd, LogReader, Tail, segments_in};
 use crate::journal::seal::{Progress, Sealer, check_last_seal, read_seal};
@@ -216,7 +217,8 @@ fn last_byte(file: &File, from: u64) -> io::Result<u64> {
 
 /// Puts every segment that the old mark did not cover on the disk, and frees the last one's tail.
 fn sync_log(dir: &LogDir, end: &LogEnd) -> Result<(), JournalError> {
-    let first = end.mark.map_or(SEGMENT_ID_FIRST, |mark| mark.position.segment);
+    let first = first_segment(dir.path())?;
+    let first = end.mark.map_or(first, |mark| mark.position.segment.max(first));
     for id in first..=end.position.segment {
         let name = segment_name(id);
         let file = dir.open_file(&name)?;

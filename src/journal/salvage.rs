@@ -1,5 +1,6 @@
 //! Salvage: what is good of a log that recovery refuses, as a log of its own.
 
+use crate::journal::archived::ArchivedNote;
 use crate::journal::dir::{io_error, sync_above};
 use crate::journal::disk::MachineDisk;
 use crate::journal::error::{JournalError, ReadError};
@@ -39,8 +40,15 @@ pub fn salvage(dir: &Path, target: &Path) -> Result<Salvaged, JournalError> {
             return Err(JournalError::Exists { path: path.to_owned() });
         }
     }
-    let (end, damage) = good_end(dir)?;
     let mut reader = LogReader::open(dir)?;
+    if reader.first_seq() > 1
+        && let Some(ArchivedNote { place, .. }) = ArchivedNote::read(dir)?
+    {
+        let path = dir.join(layout::segment_name(layout::SEGMENT_ID_FIRST));
+        let why = "a salvaged log begins with the first record".to_owned();
+        return Err(ReadError::Archived { path, place, why }.into());
+    }
+    let (end, damage) = good_end(dir)?;
     let mut copy: Option<Copy> = None;
     let mut records = 0;
     // The reader stops where it stopped before.

@@ -4,10 +4,13 @@
 //! Made beside the writer, in small steps, by whoever holds the [`Sealer`]: an append waits for no
 //! digest and for no sync of a closed segment.
 
+use crate::journal::archived::first_segment;
 use crate::journal::dir::{ids_in, io_error, open_plain, private_options};
 use crate::journal::disk::Disk;
 use crate::journal::error::{JournalError, ReadError};
-use crate::journal::layout::{SEAL_SIZE, Seal, seal_id_of, seal_name, segment_name};
+use crate::journal::layout::{
+    SEAL_SIZE, SEGMENT_ID_FIRST, Seal, seal_id_of, seal_name, segment_name,
+};
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -244,6 +247,8 @@ fn seal_of(dir: &Path, id: u64, previous: Option<Seal>) -> Result<Option<Seal>, 
 /// What the seals of a log say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Seals {
+    /// Id of the first segment that is here: 1, unless segments are archived.
+    pub first: u64,
     /// Id of the last sealed segment; 0 if there is none.
     pub sealed: u64,
     /// Its seal: the root of the log up to there. Kept elsewhere, it gives away any later change.
@@ -253,25 +258,22 @@ pub struct Seals {
 }
 
 /// Digests every sealed segment of the log in `dir` again and compares; looks for the root that
-/// somebody has kept from an earlier day, if one is given.
+/// somebody has kept from an earlier day, if one is given. Of archived segments the last one's seal
+/// is taken as it is: the next is chained to it.
 ///
 /// # Errors
 ///
 /// A segment is not what its seal says, a seal is missing in front of another, or the system
 /// refuses.
 pub fn check_seals(dir: &Path, wanted: Option<Seal>) -> Result<Seals, ReadError> {
-    let sealed = last_sealed(dir)?;
-    let mut seals = Seals { sealed, ..Seals::default() };
-    for id in 1..=sealed {
-        let path = dir.join(segment_name(id));
-        let Some(seal) = read_seal(dir, id)? else {
-            return Err(ReadError::NoSeal { path: dir.join(seal_name(id)) });
-        };
-        match seal_of(dir, id, seals.root)? {
-            None => return Err(ReadError::MissingSegment { path }),
-            Some(digest) if digest != seal => return Err(ReadError::Seal { path, digest, seal }),
-            Some(_) => seals.root = Some(seal),
+    let (first, sealed) = (first_segment(dir)?, last_sealed(dir)?);
+    let mut seals = Seals { first, sealed, ..Seals::default() };
+    for id in (first - 1).max(1)..=sealed {
+        let seal = needed_seal(dir, id)?;
+        if id >= first {
+            check_seal(dir, id, seal, seals.root)?;
         }
+        seals.root = Some(seal);
         if wanted == seals.root {
             seals.found = Some(id);
         }
@@ -286,22 +288,37 @@ pub fn check_seals(dir: &Path, wanted: Option<Seal>) -> Result<Seals, ReadError>
 /// As [`check_seals`]; whether the segments before are what they were is for that to say.
 pub(super) fn check_last_seal(dir: &Path) -> Result<(u64, Option<Seal>), ReadError> {
     let sealed = last_sealed(dir)?;
-    let mut root = None;
-    for id in sealed.saturating_sub(1).max(1)..=sealed {
-        let path = dir.join(segment_name(id));
-        let Some(seal) = read_seal(dir, id)? else {
-            return Err(ReadError::NoSeal { path: dir.join(seal_name(id)) });
-        };
-        if id == sealed {
-            match seal_of(dir, id, root)? {
-                None => return Err(ReadError::MissingSegment { path }),
-                Some(digest) if digest != seal => {
-                    return Err(ReadError::Seal { path, digest, seal });
-                }
-                Some(_) => {}
-            }
-        }
-        root = Some(seal);
+    if sealed == 0 {
+        return Ok((0, None));
     }
-    Ok((sealed, root))
+    // Of an archived segment there is nothing to look at.
+    let is_here = sealed >= first_segment(dir)?;
+    let seal = if is_here { check_one(dir, sealed)? } else { needed_seal(dir, sealed)? };
+    Ok((sealed, Some(seal)))
+}
+
+/// The seal of segment `id`, which is what it was.
+///
+/// # Errors
+///
+/// As [`check_seals`].
+pub(super) fn check_one(dir: &Path, id: u64) -> Result<Seal, ReadError> {
+    let previous = (id > SEGMENT_ID_FIRST).then(|| needed_seal(dir, id - 1)).transpose()?;
+    let seal = needed_seal(dir, id)?;
+    check_seal(dir, id, seal, previous)?;
+    Ok(seal)
+}
+
+fn needed_seal(dir: &Path, id: u64) -> Result<Seal, ReadError> {
+    read_seal(dir, id)?.ok_or_else(|| ReadError::NoSeal { path: dir.join(seal_name(id)) })
+}
+
+/// Whether segment `id` behind `previous` is what its seal says.
+fn check_seal(dir: &Path, id: u64, seal: Seal, previous: Option<Seal>) -> Result<(), ReadError> {
+    let path = dir.join(segment_name(id));
+    match seal_of(dir, id, previous)? {
+        None => Err(ReadError::MissingSegment { path }),
+        Some(digest) if digest != seal => Err(ReadError::Seal { path, digest, seal }),
+        Some(_) => Ok(()),
+    }
 }

@@ -9,11 +9,10 @@
 //!
 //! Both may be cut short like everything else: the next run takes up what they left.
 
-mod feed;
 mod reconcile;
 pub mod table;
 
-pub use feed::FeedPlace;
+pub use crate::feed::FeedPlace;
 pub use reconcile::{Difference, Found};
 
 use crate::broker::Broker;
@@ -22,10 +21,9 @@ use crate::engine::{Engine, Outbound, Output, State};
 use crate::event::{DECIDE_VERSION, Record};
 use crate::input::Input;
 use crate::journal::verdict::MarkSource;
-use crate::journal::{
-    Cut, Journal, JournalError, JournalOptions, LogReader, ReadError, layout, recover,
-};
-use crate::replay::{Redecide, Replay, ReplayError};
+use crate::journal::{Cut, Journal, JournalError, JournalOptions, ReadError, layout, recover};
+use crate::replay::{Redecide, ReplayError};
+use crate::snapshot;
 use crate::units::Ts;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -146,12 +144,11 @@ impl Resumed {
 /// as long as it was.
 pub fn take_up(dir: &Path, options: JournalOptions) -> Result<Recovered, ResumeError> {
     let recovery = recover(dir)?;
-    let mut reader = LogReader::open(dir)?;
-    let (mut replay, mut feed) = (Replay::default(), FeedPlace::default());
+    let (mut reader, mut replay) = snapshot::begin(dir)?;
     let mut unfinished: Vec<Vec<Slot>> = Vec::new();
     while let Some(slots) = reader.next_record()? {
         if layout::seq(&slots[0]) <= recovery.group_end_seq {
-            feed.note(&replay.next(slots)?);
+            replay.next(slots)?;
         } else {
             // Less than what one input may cause.
             unfinished.push(slots.to_vec());
@@ -162,7 +159,7 @@ pub fn take_up(dir: &Path, options: JournalOptions) -> Result<Recovered, ResumeE
     if let Some(found) = versions.into_iter().flatten().find(|v| !Redecide::can_decide(*v)) {
         return Err(ResumeError::Decisions { found });
     }
-    let config = replay.config().to_owned();
+    let (config, mut feed) = (replay.config().to_owned(), replay.feed());
     let no_head = || ResumeError::NoHead { dir: dir.to_owned() };
     let mut last_group = Redecide::resume(replay.into_state().ok_or_else(no_head)?);
     for slots in &unfinished {

@@ -34,7 +34,7 @@ pub struct RuntimeSettings {
 impl RuntimeSettings {
     /// What a configuration says.
     pub const fn of(config: &Config) -> Self {
-        Self::from_parts(&config.runtime, config.log)
+        Self::from_parts(&config.runtime, &config.log)
     }
 
     /// Whether an engine of these settings can run so: as [`start`](super::start) asks, for whoever
@@ -58,7 +58,7 @@ impl RuntimeSettings {
         Ok(())
     }
 
-    const fn from_parts(runtime: &RuntimeConfig, log: LogConfig) -> Self {
+    const fn from_parts(runtime: &RuntimeConfig, log: &LogConfig) -> Self {
         Self {
             release: runtime.release,
             sync: log.sync,
@@ -76,6 +76,6 @@ impl RuntimeSettings {
 
 impl Default for RuntimeSettings {
     fn default() -> Self {
-        Self::from_parts(&RuntimeConfig::default(), LogConfig::default())
+        Self::from_parts(&RuntimeConfig::default(), &LogConfig::default())
     }
 }

@@ -219,6 +219,14 @@ impl Wreck {
                 image.insert(name.clone(), bytes);
             }
         }
+        // A name that one file took from another is never without either: renaming is one step.
+        for file in self.files.iter().filter(|file| file.name.is_none()) {
+            if let Some(name) = &file.synced_name
+                && self.files.iter().any(|other| other.name.as_ref() == Some(name))
+            {
+                image.entry(name.clone()).or_insert_with(|| file.synced.clone());
+            }
+        }
         Some(image)
     }
 }

@@ -2,6 +2,7 @@
 //! was understood.
 
 use crate::limits::{self, OFF};
+use crate::text::count;
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write as _};
 use std::path::Path;
@@ -314,6 +315,13 @@ fn runtime(text: &mut String, config: &Config) {
     line(text, "segment", format!("{} bytes", config.log.segment_size));
     let snapshots = or_off(config.log.snapshot_every, |every| format!("every {every} records"));
     line(text, "snapshot of the state", snapshots);
+    let retention = config.log.retention.as_ref();
+    let kept = retention.map(|retention| count(retention.keep_segments, "segment"));
+    let kept = kept.map(|kept| format!("the last {kept}, and what the state needs"));
+    line(text, "stays in its directory", kept.as_deref().unwrap_or("all of it"));
+    if let Some(retention) = retention {
+        line(text, "the others go to", retention.archive.display());
+    }
     let capacity = &config.capacity;
     line(text, "orders at once", capacity.orders);
     line(text, "executions remembered", capacity.executions);

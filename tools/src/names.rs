@@ -125,6 +125,11 @@ impl Names {
         self.names.get(&id).map_or_else(|| number(id), |name| name.to_string())
     }
 
+    /// The ids that people call so.
+    pub fn ids(&self, name: &str) -> impl Iterator<Item = ClOrdId> {
+        self.names.iter().filter(move |(_, known)| known.as_ref() == name).map(|(id, _)| *id)
+    }
+
     /// The venue's last words about an order or a request.
     pub fn venue(&self, id: ClOrdId) -> Option<&str> {
         self.venue.get(&id).map(AsRef::as_ref)

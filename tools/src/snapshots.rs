@@ -8,6 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use trade_engine::config::Retention;
+use trade_engine::journal::{DirArchive, LogLock};
+use trade_engine::retention;
 use trade_engine::snapshot::UpTo;
 
 /// How often a running engine is looked at.
@@ -75,21 +78,24 @@ pub struct SnapshotThread {
 }
 
 impl SnapshotThread {
-    /// Starts it for the log in `dir`; `written` says how far that is. `say` is told what is wrong:
-    /// the run goes on without snapshots then.
+    /// Starts it for the log in `dir`; `written` says how far that is. After each snapshot it archives
+    /// what may go by `retention`. `say` is told what is wrong: the run goes on without snapshots
+    /// then, or with all of its log.
     ///
     /// # Errors
     /// The system gives no thread.
     pub fn start(
         dir: PathBuf,
         every: u64,
+        retention: Option<Retention>,
         written: impl Fn() -> u64 + Send + 'static,
         say: fn(&str),
     ) -> io::Result<Self> {
         let is_over = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&is_over);
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
-            if let Err(error) = follow(&dir, every, written, &flag, &mut |what| say(what)) {
+            let keeper = retention.map(|retention| Keeper::new(&dir, &retention));
+            if let Err(error) = follow(&dir, every, keeper, written, &flag, &mut |what| say(what)) {
                 say(&format!("no more snapshots: {error}"));
             }
         })?;
@@ -108,9 +114,38 @@ impl Drop for SnapshotThread {
     }
 }
 
+/// Archives what may go, beside the one that makes the snapshots.
+#[derive(Debug)]
+struct Keeper {
+    keep: u64,
+    to: DirArchive,
+}
+
+impl Keeper {
+    fn new(dir: &Path, retention: &Retention) -> Self {
+        // A directory for each log: their segments have the same names.
+        let whole = dir.canonicalize();
+        let name = whole.as_ref().ok().and_then(|dir| dir.file_name()).unwrap_or(dir.as_os_str());
+        Self { keep: retention.keep_segments, to: DirArchive::new(&retention.archive.join(name)) }
+    }
+
+    /// Says what is wrong, if it is: nothing more is archived then, and all of it is still there.
+    fn archive(self, dir: &Path, say: &mut dyn FnMut(&str)) -> Option<Self> {
+        match retention::archive(dir, self.keep, &self.to) {
+            // What stays now goes when it is synced, or has a snapshot behind it.
+            Ok(_) => Some(self),
+            Err(error) => {
+                say(&format!("nothing more of the log is archived: {error}"));
+                None
+            }
+        }
+    }
+}
+
 fn follow(
     dir: &Path,
     every: u64,
+    mut keeper: Option<Keeper>,
     written: impl Fn() -> u64,
     is_over: &AtomicBool,
     say: &mut dyn FnMut(&str),
@@ -126,8 +161,14 @@ fn follow(
             };
             while maker.write_next()?.is_some() {}
             due = maker.due();
+            if !is_last {
+                keeper = keeper.and_then(|keeper| keeper.archive(dir, say));
+            }
         }
         if is_last {
+            // Nobody writes it any more; whoever has taken it up since archives it himself.
+            let held = keeper.as_ref().and_then(|_| LogLock::take(dir).ok());
+            keeper.filter(|_| held.is_some()).and_then(|keeper| keeper.archive(dir, say));
             return Ok(());
         }
         std::thread::park_timeout(TURN);

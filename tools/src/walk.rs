@@ -2,7 +2,7 @@
 //! not grow with the log.
 
 use crate::names::Names;
-use crate::text::count;
+use crate::text::{clean, count, time};
 use crate::watch::Watch;
 use std::fmt;
 use std::io;
@@ -12,7 +12,7 @@ use trade_engine::engine::State;
 use trade_engine::event::Record;
 use trade_engine::image::{BadImage, Bytes, Image};
 use trade_engine::journal::{
-    Fault, JournalError, LogEnd, LogReader, Position, ReadError, Seal, layout,
+    ArchivedNote, Fault, JournalError, LogEnd, LogReader, Position, ReadError, Seal, layout,
 };
 use trade_engine::replay::{Replay, ReplayError};
 use trade_engine::snapshot::{self, Snapshot, SnapshotError, UpTo};
@@ -46,7 +46,9 @@ pub enum LogError {
         dir: PathBuf,
         /// As it was given.
         root: Seal,
-        /// How many segments are sealed.
+        /// Id of the first segment whose seal is here.
+        first: u64,
+        /// Id of the last.
         sealed: u64,
     },
     /// A snapshot could not be written.
@@ -55,6 +57,8 @@ pub enum LogError {
     Argument(String),
     /// Nothing could be salvaged.
     Salvage(JournalError),
+    /// A segment could not be archived.
+    Archive(JournalError),
     /// The output could not be written.
     Write(io::Error),
 }
@@ -63,7 +67,7 @@ impl LogError {
     /// 2: a wrong argument, or no log of this version; 1: damage.
     pub const fn exit_status(&self) -> u8 {
         match self {
-            Self::NotALog(_) | Self::Argument(_) => 2,
+            Self::NotALog(_) | Self::Argument(_) | Self::Archive(JournalError::InUse { .. }) => 2,
             Self::Replay { error: ReplayError::Version { .. }, .. } => 2,
             Self::Salvage(JournalError::Exists { .. } | JournalError::NotDamaged { .. }) => 2,
             Self::Read(_)
@@ -71,6 +75,7 @@ impl LogError {
             | Self::NoHead { .. }
             | Self::Root { .. }
             | Self::Salvage(_)
+            | Self::Archive(_)
             | Self::Snapshot(_)
             | Self::Write(_) => 1,
         }
@@ -89,13 +94,20 @@ impl fmt::Display for LogError {
                 "{}: the log ends at record {last_seq}, before its configuration is complete",
                 dir.display()
             ),
-            Self::Root { dir, root, sealed } => write!(
+            Self::Root { dir, root, first: 1, sealed } => write!(
                 f,
                 "{}: none of its {sealed} seals is the root {root}: it is another log, or a part \
                  of it was changed, seals and all",
                 dir.display()
             ),
-            Self::Salvage(error) => write!(f, "{error}"),
+            Self::Root { dir, root, first, sealed } => write!(
+                f,
+                "{}: none of the seals of segments {first} to {sealed} is the root {root}: it is \
+                 one of those that are archived, or of another log, or a part of this one was \
+                 changed, seals and all",
+                dir.display()
+            ),
+            Self::Salvage(error) | Self::Archive(error) => write!(f, "{error}"),
             Self::Snapshot(error) => write!(f, "{error}"),
             Self::Argument(what) => write!(f, "{what}"),
             Self::Write(error) => write!(f, "cannot write the output: {error}"),
@@ -115,7 +127,7 @@ impl From<io::Error> for LogError {
 #[must_use]
 pub fn opening_error(error: ReadError) -> LogError {
     let is_damage = match &error {
-        ReadError::MissingSegment { .. } => true,
+        ReadError::MissingSegment { .. } | ReadError::Archived { .. } => true,
         ReadError::Header { fault, .. } => {
             !matches!(fault, Fault::Version { .. } | Fault::Magic { .. })
         }
@@ -128,6 +140,32 @@ pub fn opening_error(error: ReadError) -> LogError {
         | ReadError::MarkMismatch { .. } => false,
     };
     if is_damage { LogError::Read(error) } else { LogError::NotALog(error) }
+}
+
+/// Where a log begins whose first segments are archived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beginning {
+    /// The first record that can be told: the one behind the oldest snapshot.
+    pub seq: u64,
+    /// The last segment that is not here.
+    pub archived: u64,
+    /// Where it and those before it are.
+    pub place: String,
+}
+
+impl fmt::Display for Beginning {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seq, archived, place } = self;
+        let segments = match archived {
+            1 => "segment 1 is".to_owned(),
+            last => format!("segments 1 to {last} are"),
+        };
+        write!(
+            f,
+            "the log here begins at record {seq}: {segments} archived in {place}; put back, all \
+             of it can be read"
+        )
+    }
 }
 
 /// What a snapshot's words are of, and their form.
@@ -143,41 +181,67 @@ pub struct Walk {
     watch: Watch,
     /// The record read last, until it is applied.
     slots: Slots,
+    /// Where it began, if that is not the first record of the log.
+    begins: Option<Beginning>,
 }
 
 impl Walk {
-    /// Opens the log in `dir` before its first record.
+    /// Opens the log in `dir` before its first record; where the first segments are archived,
+    /// behind the oldest snapshot: see [`Walk::begins`].
     ///
     /// # Errors
-    /// There is no log, or its first header is damaged or of another version.
+    /// There is no log, its first header is damaged or of another version, or its first segments
+    /// are archived and no snapshot holds the state behind them.
     pub fn open(dir: &Path) -> Result<Self, LogError> {
+        Self::begin(dir, LogReader::open(dir).map_err(opening_error)?)
+    }
+
+    fn begin(dir: &Path, reader: LogReader) -> Result<Self, LogError> {
+        let first_seq = reader.first_seq();
+        if first_seq > 1 {
+            let archived = reader.record_position().segment - 1;
+            let oldest = snapshot::oldest(dir, first_seq, |found| Self::behind(dir, found));
+            let mut walk = oldest.map_err(LogError::Read)?;
+            let note = ArchivedNote::read(dir).map_err(LogError::Read)?;
+            let place = note.map_or_else(String::new, |note| clean(&note.place));
+            let seq = walk.whole_state()?.seq() + 1;
+            walk.begins = Some(Beginning { seq, archived, place });
+            return Ok(walk);
+        }
         Ok(Self {
             dir: dir.to_owned(),
-            reader: LogReader::open(dir).map_err(opening_error)?,
+            reader,
             replay: Replay::default(),
             names: Names::default(),
             watch: Watch::default(),
             slots: Slots::new(),
+            begins: None,
         })
     }
 
     /// Opens the log in `dir` behind the newest snapshot that does not lie behind what is asked
-    /// for; before the first record if there is none. `say` is told of those that are not believed.
+    /// for; where it begins if there is none. `say` is told of those that are not believed.
     ///
     /// # Errors
-    /// As [`Walk::open`].
+    /// As [`Walk::open`]; or what is asked for is archived.
     pub fn open_near(dir: &Path, up_to: UpTo, say: &mut dyn FnMut(&str)) -> Result<Self, LogError> {
         // Said here if it is no log, before anything about snapshots.
-        let mut walk = Self::open(dir)?;
+        let reader = LogReader::open(dir).map_err(opening_error)?;
+        let mut near = None;
         let mut left_out = Vec::new();
         for path in snapshot::list(dir, up_to).unwrap_or_default() {
+            let name = path.file_name().and_then(|name| name.to_str());
+            // Of a place that is archived.
+            if name.and_then(snapshot::seq_of).is_none_or(|seq| seq < reader.first_seq()) {
+                continue;
+            }
             let found = snapshot::read(dir, &path, up_to).and_then(|found| {
                 let walk = found.map(|found| Self::behind(dir, found)).transpose();
                 walk.map_err(|bad| SnapshotError { path, fault: snapshot::Fault::Image(bad) })
             });
             match found {
                 Ok(Some(found)) => {
-                    walk = found;
+                    near = Some(found);
                     break;
                 }
                 Ok(None) => {}
@@ -188,7 +252,17 @@ impl Walk {
             let number = count(left_out.len() as u64, "snapshot");
             say(&format!("note: left out: {number}; the newest: {newest}"));
         }
-        Ok(walk)
+        if let Some(near) = near {
+            return Ok(near);
+        }
+        let walk = Self::begin(dir, reader)?;
+        let asked = match (&walk.begins, up_to) {
+            (None, _) | (_, UpTo::End) => return Ok(walk),
+            (Some(_), UpTo::Seq(seq)) => format!("record {seq}"),
+            (Some(_), UpTo::Time(ts)) => time(ts),
+        };
+        let begins = walk.begins.expect("it is not the log's beginning");
+        Err(LogError::Argument(format!("{asked}: archived, or in front of it; {begins}")))
     }
 
     fn behind(dir: &Path, found: Snapshot) -> Result<Self, BadImage> {
@@ -198,7 +272,13 @@ impl Walk {
         from.require(is_ours, "the words beside the state are not of this program")?;
         let (names, watch) = <(Names, Watch)>::read(&mut from)?;
         from.require(from.rest() == 0, "bytes behind the words")?;
-        Ok(Self { dir: dir.to_owned(), reader, replay, names, watch, slots: Slots::new() })
+        let (dir, slots) = (dir.to_owned(), Slots::new());
+        Ok(Self { dir, reader, replay, names, watch, slots, begins: None })
+    }
+
+    /// Where it began, if the log's first segments are archived.
+    pub const fn begins(&self) -> Option<&Beginning> {
+        self.begins.as_ref()
     }
 
     /// Writes a snapshot of where it is, if that is the end of a group; says where it is then.

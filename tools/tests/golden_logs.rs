@@ -37,7 +37,7 @@ const LOGS: &[Golden] = &[Golden {
     last_seq: 326,
     hash: 0xff68_90c9_dc07_8997,
     decide_version: 2,
-    snapshot: (1, 0x750f_6839),
+    snapshot: (2, 0x52cb_c3a6),
 }];
 
 fn golden(name: &str) -> PathBuf {

@@ -720,7 +720,7 @@ fn what_is_no_log_is_an_error() {
 fn bad_arguments_are_one_line() {
     let log = story().stop();
     let log = path(&log);
-    check_error(&[], 2, &["verify, snapshot, state, events, explain, tail, export or salvage"]);
+    check_error(&[], 2, &["verify, snapshot, archive, state, events, explain, tail"]);
     check_error(&["verify", log, "--root", "12"], 2, &["--root", "64 hexadecimal digits"]);
     check_error(&["verify"], 2, &["<DIR>"]);
     check_error(&["prove", log], 2, &["prove"]);

@@ -1,6 +1,6 @@
 //! `replay events`: one line a record, every field by its name.
 
-use super::{EventsArgs, find};
+use super::{EventsArgs, find, say_where_it_begins};
 use crate::names::{Names, number};
 use crate::rows;
 use crate::text::{clean, time, write_json};
@@ -24,6 +24,7 @@ type Fields = Vec<(&'static str, Shown)>;
 pub(super) fn events(args: &EventsArgs, out: &mut impl Write) -> Result<(), LogError> {
     let order = args.order.as_ref().map(|text| find::order(&args.dir, text)).transpose()?;
     let mut walk = Walk::open(&args.dir)?;
+    say_where_it_begins(&walk);
     let mut symbol: Option<InstrumentId> = None;
     while let Some(record) = walk.read()? {
         let about = apply(&mut walk, &record)?;

@@ -1,8 +1,8 @@
 //! `replay explain`: the story of one order, read from the log in one walk.
 
-use super::find;
 use super::rules;
 use super::tell::{self, Teller};
+use super::{find, say_where_it_begins};
 use crate::names::number;
 use crate::rows;
 use crate::text::{clean, count, direction, price, time, traded};
@@ -29,6 +29,8 @@ struct Story<'a, W> {
     was_judged: bool,
     /// The venue's own id of the next execution.
     exec_id: Option<String>,
+    /// From where on it is told, if the log begins after the order did.
+    since: Option<u64>,
     /// The order as it was last held.
     last: Option<Order>,
     trades: u64,
@@ -50,13 +52,18 @@ struct Before {
 pub(super) fn explain(dir: &Path, order: &str, out: &mut impl Write) -> Result<(), LogError> {
     let id = find::order(dir, order)?;
     let mut walk = Walk::open(dir)?;
+    say_where_it_begins(&walk);
+    // As it is held where a shortened log begins.
+    let last = walk.state().and_then(|state| state.order(id).cloned());
+    let since = walk.begins().filter(|_| last.is_some()).map(|begins| begins.seq);
     let mut story = Story {
         out,
         id,
         is_in_group: false,
         was_judged: false,
         exec_id: None,
-        last: None,
+        since,
+        last,
         trades: 0,
         realized: Some(Money::ZERO),
         commission: Some(Money::ZERO),
@@ -321,9 +328,10 @@ impl<W: Write> Story<'_, W> {
         };
         let qty = |qty| rows::qty_text(state, order.instrument, qty);
         let held = if state.order(self.id).is_some() { "" } else { ", retired since" };
+        let since = self.since.map_or_else(String::new, |seq| format!(" from record {seq} on"));
         writeln!(
             self.out,
-            "In the end: {}{held}; filled {} of {}, average price {}, in {}",
+            "In the end: {}{held}; filled {} of {}, average price {}, in {}{since}",
             order.state,
             qty(order.cum_qty),
             qty(order.order_qty),

@@ -1,6 +1,6 @@
 //! `replay export`: tables of a log in files for other programs, all in one walk.
 
-use super::{ExportArgs, say_how_it_ends};
+use super::{ExportArgs, say_how_it_ends, say_where_it_begins};
 use crate::export::{Draft, Format, Row, Rows, Table, TableFile, has_exec_id};
 use crate::walk::{LogError, Walk};
 use std::fs::{self, File};
@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(super) fn export(args: &ExportArgs) -> Result<(), LogError> {
     let mut walk = Walk::open(&args.dir)?;
+    say_where_it_begins(&walk);
     let mut exports = begin(args)?;
     while let Some(record) = walk.read()? {
         for export in &mut exports {

@@ -30,6 +30,8 @@ pub(super) fn order(dir: &Path, text: &str) -> Result<ClOrdId, LogError> {
     let found = names::parse_number(text).map(|id| (id, None)).into_iter().collect();
     let of = ClOrdId::NONE;
     let mut search = Search { wanted: text, parts: Parts::default(), of, found, is_named: false };
+    let begins = walk.begins().map_or_else(String::new, |begins| format!("; {begins}"));
+    search.look_before(&walk);
     while let Some(record) = walk.step()? {
         search.take(&record);
     }
@@ -38,7 +40,10 @@ pub(super) fn order(dir: &Path, text: &str) -> Result<ClOrdId, LogError> {
         search.found.iter().filter_map(|(id, order)| Some((*id, (*order)?))).collect();
     orders.dedup_by_key(|(_, order)| *order);
     match orders[..] {
-        [] => Err(LogError::Argument(format!("--order {text}: no order of that name or number"))),
+        [] => {
+            let what = format!("--order {text}: no order of that name or number{begins}");
+            Err(LogError::Argument(what))
+        }
         [(id, order)] => {
             if id != order {
                 let order = walk.names().name(order);
@@ -55,6 +60,20 @@ pub(super) fn order(dir: &Path, text: &str) -> Result<ClOrdId, LogError> {
 }
 
 impl Search<'_> {
+    /// What a log that begins later than at its first record knows by then.
+    fn look_before(&mut self, walk: &Walk) {
+        let Some(state) = walk.state() else { return };
+        for id in walk.names().ids(self.wanted) {
+            self.name(id);
+        }
+        for order in state.orders().iter() {
+            self.leads(order.id, order.id);
+            for request in order.requests.iter() {
+                self.leads(request.id, order.id);
+            }
+        }
+    }
+
     fn take(&mut self, record: &Record) {
         match record.body {
             Body::Input(Input::Text { subject: Subject::Name, more, id, text }, _) => {

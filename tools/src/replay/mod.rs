@@ -1,6 +1,7 @@
 //! The binary `replay`: proves a log, shows the state at any of its records, lists its events, and
 //! tells the story of one order; follows it while it is written; hands it on to other programs.
 
+mod archive;
 mod events;
 mod explain;
 mod export;
@@ -22,7 +23,7 @@ use std::ffi::{OsStr, OsString};
 use std::io::{self, BufWriter, Write};
 use std::path::PathBuf;
 use trade_engine::journal::{Seal, Tail};
-use trade_engine::limits::SNAPSHOT_EVERY;
+use trade_engine::limits::{KEEP_SEGMENTS_MAX, SNAPSHOT_EVERY};
 use trade_engine::units::Ts;
 
 /// Reads the log of a run: proves it, and shows what it says.
@@ -55,8 +56,14 @@ enum Command {
         new_dir: PathBuf,
     },
     /// Writes the state behind every so many records into files beside the log, from the newest one
-    /// on: `state` then begins at the nearest. They may be deleted at any time.
+    /// on: `state` then begins at the nearest. They may be deleted at any time, unless segments of
+    /// the log are archived: then they are where it begins.
     Snapshot(SnapshotArgs),
+    /// Moves the first segments of a log that nobody writes to another directory, until so many are
+    /// left, as far as the state can do without them: behind each that goes lies a snapshot. From
+    /// then on the log begins at the oldest snapshot, which must not be deleted; with the segments
+    /// copied back it is whole again.
+    Archive(ArchiveArgs),
     /// Shows account, positions and orders as they were.
     State(StateArgs),
     /// Lists events, one line each.
@@ -83,6 +90,19 @@ struct SnapshotArgs {
     /// Records from one to the next, counted as their sequence numbers are.
     #[arg(long, value_name = "N", default_value_t = SNAPSHOT_EVERY)]
     every: u64,
+}
+
+#[derive(Debug, Args)]
+struct ArchiveArgs {
+    /// The log's directory.
+    dir: PathBuf,
+    /// So many of the last segments stay.
+    #[arg(long, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u64).range(1..=KEEP_SEGMENTS_MAX))]
+    keep: u64,
+    /// The directory that they go to; made where it is missing.
+    #[arg(long, value_name = "DIR")]
+    to: PathBuf,
 }
 
 #[derive(Debug, Args)]
@@ -195,6 +215,7 @@ fn command(command: Command, out: &mut impl Write) -> Result<(), LogError> {
         Command::Verify { dir, root } => verify::verify(&dir, root, out),
         Command::Salvage { dir, new_dir } => salvage::salvage(&dir, &new_dir, out),
         Command::Snapshot(args) => snapshot::snapshot(&args, out),
+        Command::Archive(args) => archive::archive(&args, out),
         Command::State(args) => state::state(&args, out),
         Command::Events(args) => events::events(&args, out),
         Command::Explain { dir, order } => explain::explain(&dir, &order, out),
@@ -214,6 +235,13 @@ fn say_how_it_ends(walk: &mut Walk, done: &str) -> Result<(), LogError> {
     Ok(())
 }
 
+/// A note beside what cannot begin at the log's beginning.
+fn say_where_it_begins(walk: &Walk) {
+    if let Some(begins) = walk.begins() {
+        complain(&format!("note: {begins}"));
+    }
+}
+
 /// One line on standard error. There is nobody to tell if that fails.
 fn complain(what: &str) {
     let _ = writeln!(io::stderr(), "replay: {}", clean(what));
@@ -227,8 +255,8 @@ fn usage(error: &clap::Error) -> u8 {
     }
     if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         complain(
-            "what to do is missing: verify, snapshot, state, events, explain, tail, export or \
-             salvage (see replay --help)",
+            "what to do is missing: verify, snapshot, archive, state, events, explain, tail, export \
+             or salvage (see replay --help)",
         );
         return 2;
     }

@@ -1,6 +1,6 @@
 //! `replay tail`: the last records of a log, and those that a running engine adds to it.
 
-use super::{TailArgs, events, say_how_it_ends};
+use super::{TailArgs, events, say_how_it_ends, say_where_it_begins};
 use crate::walk::{LogError, Walk, opening_error};
 use std::collections::VecDeque;
 use std::io::{self, Write};
@@ -22,6 +22,9 @@ pub(super) fn tail(args: &TailArgs, out: &mut impl Write) -> Result<(), LogError
     }
     let from = first_seq(args)?;
     let mut walk = Walk::open(&args.dir)?;
+    if walk.begins().is_some_and(|begins| from < begins.seq) {
+        say_where_it_begins(&walk);
+    }
     loop {
         print_new(&mut walk, args, from, &stopped, out)?;
         if !args.follow {

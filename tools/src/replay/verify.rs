@@ -7,11 +7,13 @@ use std::io::Write;
 use std::path::Path;
 use trade_engine::event::{Body, DECIDE_VERSION, Event, Record};
 use trade_engine::journal::verdict::MarkSource;
-use trade_engine::journal::{LogEnd, Seal, Seals, Tail, check_seals};
+use trade_engine::journal::{LogEnd, LogReader, Seal, Seals, Tail, check_seals, layout};
 use trade_engine::replay::Redecide;
 
 #[derive(Default)]
 struct Counts {
+    /// Records that are here and lie in front of the oldest snapshot.
+    in_front: u64,
     records: u64,
     slots: u64,
     head: u64,
@@ -30,8 +32,10 @@ enum Again {
 
 pub(super) fn verify(dir: &Path, root: Option<Seal>, out: &mut impl Write) -> Result<(), LogError> {
     let mut walk = Walk::open(dir)?;
-    let mut counts = Counts::default();
-    let mut again = Again::Going(Box::default());
+    let mut counts = Counts { in_front: in_front(dir, &walk)?, ..Counts::default() };
+    let mut again = Again::Going(Box::new(
+        walk.state().cloned().map_or_else(Redecide::default, Redecide::resume),
+    ));
     while let Some(record) = walk.read()? {
         counts.take(&record, walk.slots().len() as u64);
         let slots = walk.slots().to_vec();
@@ -44,9 +48,25 @@ pub(super) fn verify(dir: &Path, root: Option<Seal>, out: &mut impl Write) -> Re
     // Last: what the checksums find, they find with its place.
     let seals = check_seals(dir, root).map_err(LogError::Read)?;
     if let (Some(root), None) = (root, seals.found) {
-        return Err(LogError::Root { dir: dir.to_owned(), root, sealed: seals.sealed });
+        let (first, sealed) = ((seals.first - 1).max(1), seals.sealed);
+        return Err(LogError::Root { dir: dir.to_owned(), root, first, sealed });
     }
     report(dir, &Proof { walk: &walk, counts: &counts, again: &again, end: &end, seals }, out)
+}
+
+/// Reads what is here in front of where a shortened log begins: of that its checksums are proof,
+/// and its seals. Says how many records it is.
+fn in_front(dir: &Path, walk: &Walk) -> Result<u64, LogError> {
+    let Some(begins) = walk.begins() else { return Ok(0) };
+    let mut reader = LogReader::open(dir).map_err(LogError::Read)?;
+    let mut records = 0;
+    while let Some(slots) = reader.next_record().map_err(LogError::Read)? {
+        if layout::seq(&slots[0]) >= begins.seq {
+            break;
+        }
+        records += 1;
+    }
+    Ok(records)
 }
 
 /// What was found.
@@ -99,11 +119,22 @@ fn report(dir: &Path, proof: &Proof<'_>, out: &mut impl Write) -> Result<(), Log
     let mut table = Table::new(&[("", Align::Left), ("", Align::Left)]);
     let version = walk.replay().decide_version().unwrap_or(0);
     table.row(&["written by", &format!("{}, decisions {version}", walk.replay().build())]);
-    let Counts { records, slots, head, inputs, events, checkpoints } = counts;
+    let Counts { in_front, records, slots, head, inputs, events, checkpoints } = counts;
+    if let Some(begins) = walk.begins() {
+        table.row(&["proved", &format!("in part: {begins}")]);
+        let front = count(*in_front, "record");
+        let how = "whole by the checksums, what they do was not looked at";
+        table.row(&["in front of it", &format!("{front}, {how}")]);
+    }
     let kinds = format!("{head} head, {inputs} inputs, {events} events");
     table.row(&["records", &format!("{records} in {} ({kinds})", count(*slots, "slot"))]);
-    table.row(&["segments", &end.position.segment.to_string()]);
-    table.row(&["sealed", &sealed(&seals, end.position.segment)]);
+    let last = end.position.segment;
+    let segments = match seals.first {
+        1 => last.to_string(),
+        first => format!("{} of {last}", span(first, last)),
+    };
+    table.row(&["segments", &segments]);
+    table.row(&["sealed", &sealed(&seals, last)]);
     if let Some(root) = seals.root {
         table.row(&["root", &format!("{root} (SHA-256, {})", up_to(seals.sealed))]);
     }
@@ -129,25 +160,34 @@ fn report(dir: &Path, proof: &Proof<'_>, out: &mut impl Write) -> Result<(), Log
     }
     writeln!(out, "{}", crate::text::clean(&dir.display().to_string()))?;
     table.write(out)?;
-    writeln!(
-        out,
-        "{}",
-        if group.is_some() { "good, up to its last whole record" } else { "good" }
-    )?;
+    let good = match (walk.begins(), &group) {
+        (None, None) => "good".to_owned(),
+        (None, Some(_)) => "good, up to its last whole record".to_owned(),
+        (Some(begins), None) => format!("good, from record {} on", begins.seq),
+        (Some(begins), Some(_)) => {
+            format!("good, from record {} on, up to its last whole record", begins.seq)
+        }
+    };
+    writeln!(out, "{good}")?;
     Ok(())
 }
 
 fn up_to(segment: u64) -> String {
-    if segment == 1 { "segment 1".to_owned() } else { format!("segments 1 to {segment}") }
+    span(1, segment)
+}
+
+fn span(first: u64, last: u64) -> String {
+    if first == last { format!("segment {last}") } else { format!("segments {first} to {last}") }
 }
 
 fn sealed(seals: &Seals, segments: u64) -> String {
     match (seals.sealed, segments.saturating_sub(seals.sealed)) {
-        (0, _) => "none; the next start seals what was not".to_owned(),
+        // The last archived one's seal is of nothing that is here.
+        (sealed, _) if sealed < seals.first => "none; the next start seals what was not".to_owned(),
         (_, 0) => "all, and they are what was sealed".to_owned(),
         (sealed, open) => format!(
             "{}, and they are what was sealed; {} not, as a running or a killed engine leaves it",
-            up_to(sealed),
+            span(seals.first, sealed),
             if open == 1 { "the last is".to_owned() } else { format!("the last {open} are") },
         ),
     }

@@ -33,13 +33,13 @@ use trade_engine::config::{BrokerConfig, Config, ConfigError, Pace, Release, can
 use trade_engine::engine::State;
 use trade_engine::event::DECIDE_VERSION;
 use trade_engine::instrument::InstrumentId;
-use trade_engine::journal::{Journal, JournalError, JournalOptions, LogReader};
-use trade_engine::replay::Replay;
+use trade_engine::journal::{Journal, JournalError, JournalOptions};
 use trade_engine::resume::ResumeError;
 use trade_engine::runtime::{
     Clock, GatewayPlan, Outcome, Parts, Running, RuntimeSettings, StartError, start,
 };
 use trade_engine::settings::Settings;
+use trade_engine::snapshot;
 use trade_engine::units::Ts;
 
 /// What to run.
@@ -347,7 +347,7 @@ fn play(stage: Stage<'_>, switches: Switches, out: &mut impl Write) -> Result<Pl
     let moments = stage.timeline.len() as u64;
     let progress = Arc::new(AtomicU64::new(0));
     let owners = Owners::of(&stage.settings);
-    let (dir, snapshot_every) = (stage.dir.to_owned(), stage.config.log.snapshot_every);
+    let (dir, log) = (stage.dir.to_owned(), stage.config.log.clone());
     // Before the latch uses them up: they end a halt that the log has, too.
     let released = switches.halt_file.as_ref().and_then(HaltFile::released);
     let latch = switches.halt_file.clone().map(|file| Latch::new(file, &mut say));
@@ -363,8 +363,11 @@ fn play(stage: Stage<'_>, switches: Switches, out: &mut impl Write) -> Result<Pl
         socket.serve(&desk)?;
     }
     let shared = running.shared();
-    let snapshots = snapshot_every
-        .map(|every| SnapshotThread::start(dir, every, move || shared.written(), say))
+    let start =
+        |every| SnapshotThread::start(dir, every, log.retention, move || shared.written(), say);
+    let snapshots = log
+        .snapshot_every
+        .map(start)
         .transpose()
         .map_err(|error| RunError::Setting(format!("no thread for snapshots: {error}")))?;
     watch(&running, &switches, (&desk, latch.as_mut()), (&progress, moments));
@@ -492,8 +495,7 @@ fn finish(
 /// What the log's last state hashes to: read back from the disk, record by record.
 fn replayed_hash(dir: &Path) -> Result<u64, RunError> {
     let wrong = |error: &dyn fmt::Display| RunError::Setting(format!("the log: {error}"));
-    let mut reader = LogReader::open(dir).map_err(|error| wrong(&error))?;
-    let mut replay = Replay::default();
+    let (mut reader, mut replay) = snapshot::begin(dir).map_err(|error| wrong(&error))?;
     while let Some(slots) = reader.next_record().map_err(|error| wrong(&error))? {
         replay.next(slots).map_err(|error| wrong(&error))?;
     }

@@ -8,11 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use trade_engine::config::canonical;
-use trade_engine::journal::LogReader;
 use trade_engine::journal::verdict::MarkSource;
-use trade_engine::replay::Replay;
 use trade_engine::resume::{Ending, Found, take_up};
 use trade_engine::runtime::{Around, GatewayPlan, Running, RuntimeSettings, catch_up, resume};
+use trade_engine::snapshot;
 use trade_engine::strategy::Positions;
 
 /// Takes the log up and starts the threads. `halted`: by the halt file; `released`: who ended a
@@ -67,8 +66,10 @@ pub(super) fn go_on(
 /// The settings in a log's head; `None` of a log that ends before they are whole.
 fn settings_of(dir: &Path) -> Result<Option<String>, RunError> {
     let wrong = |error: &dyn std::fmt::Display| RunError::Setting(error.to_string());
-    let mut reader = LogReader::open(dir).map_err(|error| wrong(&error))?;
-    let mut replay = Replay::default();
+    let (mut reader, mut replay) = snapshot::begin(dir).map_err(|error| wrong(&error))?;
+    if replay.state().is_some() {
+        return Ok(Some(replay.config().to_owned()));
+    }
     while let Some(slots) = reader.next_record().map_err(|error| wrong(&error))? {
         replay.next(slots).map_err(|error| wrong(&error))?;
         if replay.state().is_some() {

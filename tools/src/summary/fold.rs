@@ -65,6 +65,7 @@ pub(super) fn read(dir: &Path) -> Result<Summary, LogError> {
     let log = LogInfo {
         dir: dir.to_owned(),
         build,
+        begins: walk.begins().map(ToString::to_string),
         records: fold.records,
         last_seq: state.seq(),
         first_ts: fold.first_ts,

@@ -15,6 +15,7 @@ pub(super) fn to_json(summary: &Summary) -> Value {
         "log": {
             "dir": log.dir.to_string_lossy(),
             "build": log.build,
+            "begins": log.begins,
             "records": log.records,
             "last_seq": log.last_seq,
             "first_time": log.first_ts.map(time),

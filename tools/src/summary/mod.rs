@@ -66,6 +66,9 @@ pub struct LogInfo {
     pub dir: PathBuf,
     /// The program that wrote it.
     pub build: String,
+    /// Where it begins here, in words, if its first segments are archived: then all that is not in
+    /// the state is of what is here: trades, orders retired, everything counted and listed.
+    pub begins: Option<String>,
     /// Records in it.
     pub records: u64,
     /// Sequence number of the last slot.

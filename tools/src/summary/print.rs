@@ -11,6 +11,14 @@ use trade_engine::units::{Money, div_half_even};
 use Align::{Left, Right};
 
 pub(super) fn print(summary: &Summary, out: &mut impl Write, last_trades: usize) -> io::Result<()> {
+    if let Some(begins) = &summary.log.begins {
+        writeln!(out, "Note: {}.", clean(begins))?;
+        writeln!(
+            out,
+            "Money and positions are of all of it; what is counted and listed, and what"
+        )?;
+        writeln!(out, "trades were worse than the mark at hand-over, from there on.\n")?;
+    }
     account(&summary.account, out)?;
     summary.parts.print(out)?;
     positions(summary, out)?;

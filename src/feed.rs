@@ -15,9 +15,11 @@ pub struct FeedPlace {
     pub inputs: usize,
 }
 
+crate::image!(FeedPlace { ts, inputs });
+
 impl FeedPlace {
-    /// Takes in a record of the log.
-    pub(super) fn note(&mut self, record: &Record) {
+    /// Takes in the next record of the log.
+    pub fn note(&mut self, record: &Record) {
         let Body::Input(
             Input::Mark { .. } | Input::Bar { .. } | Input::Rate { .. } | Input::DayRoll {},
             _,
