@@ -509,6 +509,8 @@ mod tests {
             let entry = Contingent::default();
             assert!(table.insert(links(order), InstrumentId(0), entry));
         }
+        // New ones are due.
+        (table.due, table.taken) = (Places::default(), Places::default());
         for at in [0, 1, 63, 64, 127, 199] {
             table.mark(at, false);
         }
