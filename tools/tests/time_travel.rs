@@ -3,7 +3,8 @@
 //!
 //! A small log in the gate. `RECORDS=100000000 EVERY=1000000 cargo test --profile shipped-checks -p
 //! trade_engine_tools --test time_travel -- --nocapture` writes one of a hundred million slots (six
-//! and a half gigabytes, under `TMPDIR`) with the real engine, and prints how long answers take.
+//! and a half gigabytes, under `TMPDIR`) with the real engine, and prints how long answers take, and
+//! how long a restart.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -17,6 +18,7 @@ use trade_engine::instrument::{Instrument, InstrumentId};
 use trade_engine::journal::{Journal, JournalOptions, Slot};
 use trade_engine::limits::{EXECUTIONS_MAX, PRICE_SCALE};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
+use trade_engine::resume::take_up;
 use trade_engine::settings::Settings;
 use trade_engine::units::{Price, Qty, Side, Ts};
 
@@ -181,6 +183,7 @@ fn any_time_is_had_from_the_nearest_snapshot() {
         begun.elapsed(),
         state.executions().len()
     );
+    let pnl = state.account().pnl();
     plant.journal.close().expect("a disk");
     let log = dir.to_str().expect("a plain path");
     let times: Vec<String> = (1..=8)
@@ -207,4 +210,10 @@ fn any_time_is_had_from_the_nearest_snapshot() {
             assert!(with.stdout == without.stdout, "at {time}");
         }
     }
+    // A restart reads all of it: every checksum, and every record into the state.
+    let begun = Instant::now();
+    let options = JournalOptions { decide_version: DECIDE_VERSION, ..JournalOptions::default() };
+    let recovered = take_up(&dir, options).expect("its own log");
+    println!("taken up again in {:.1?}", begun.elapsed());
+    assert_eq!(recovered.state().account().pnl(), pnl);
 }
