@@ -53,9 +53,8 @@ pub fn decode_next(
     record.push(handed_out(&first));
     while left > 0 {
         let rest = &bytes[record.len() * SLOT_SIZE..];
-        let incomplete = |fault| match fault {
-            Fault::Empty => Fault::Incomplete { missing: left },
-            other => other,
+        let incomplete = |fault| {
+            if fault == Fault::Empty { Fault::Incomplete { missing: left } } else { fault }
         };
         let slot = slot_at(rest).map_err(incomplete)?;
         let next = check_slot(&slot, chain).map_err(incomplete)?;

@@ -99,23 +99,19 @@ fn a_week_of_minute_bars_trades() {
 #[test]
 fn a_run_leaves_snapshots() {
     let place = Place::new();
-    let every = |text: &str| {
-        let config = std::fs::read_to_string("../config/default.toml").unwrap();
-        let with = format!("[log]\nsnapshot_every = {text}");
-        std::fs::write(place.path("ten_years.toml"), config.replace("[log]", &with)).unwrap();
-    };
-    let run = |log: &str| {
-        let mut command = trade_engine();
-        command.arg("--config").arg(place.path("ten_years.toml")).arg("--json");
-        good(&command.arg("--log").arg(place.path(log)).output().unwrap());
+    std::fs::write(place.path("data/AAA.csv"), bars(3_000, 12, None)).unwrap();
+    std::fs::write(place.path("data/BBB.csv"), bars(3_000, 9, None)).unwrap();
+    let run = |every: &str, log: &str| {
+        let config = format!("{CONFIG}\n[log]\nsnapshot_every = {every}\n");
+        std::fs::write(place.path("config.toml"), config).unwrap();
+        good(&place.command("data", log).output().unwrap());
         let files = std::fs::read_dir(place.path(log)).unwrap().map(|e| e.unwrap().path());
         files.filter(|path| path.extension().is_some_and(|ext| ext == "snap")).collect::<Vec<_>>()
     };
-    every("10_000");
-    let files = run("with");
+    let files = run("10000", "with");
     assert!(files.len() > 1, "{files:?}");
     let state = |seq: &str| good(&replay(&["state", "--at-seq", seq], &place.path("with")));
-    let seqs = ["11500", "20500", "25000"];
+    let seqs = ["9000", "11000", "20500"];
     let with = seqs.map(state);
     for file in &files {
         std::fs::remove_file(file).unwrap();
@@ -125,8 +121,7 @@ fn a_run_leaves_snapshots() {
     let again = good(&replay(&["snapshot", "--every", "10000"], &place.path("with")));
     assert_eq!(again.lines().count(), files.len());
     assert!(files.iter().all(|file| file.is_file()));
-    every("\"none\"");
-    assert!(run("without").is_empty());
+    assert!(run("\"none\"", "without").is_empty());
 }
 
 #[test]
