@@ -7,13 +7,12 @@
 
 mod common;
 
-use common::{Market, duel, timed};
+use common::{Market, Records, duel, timed};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use memmap2::MmapMut;
 use std::hint::black_box;
 use std::time::Duration;
 use trade_engine::codec::{Slot, records};
-use trade_engine::engine::{Outbound, Output};
 use trade_engine::journal::{Journal, JournalOptions, LogReader, layout};
 
 /// Slots of one burst, 512 KiB: as far as the journal backs pages ahead.
@@ -22,18 +21,6 @@ const BURST: usize = 8_192;
 const BATCH: usize = 64;
 /// Slots of one log before a new one is begun: half of a segment.
 const LOG_SLOTS: u64 = 1 << 19;
-
-/// The records of many orders' lives.
-#[derive(Default)]
-struct Records(Vec<Slot>);
-
-impl Output for Records {
-    fn record(&mut self, slots: &[Slot]) {
-        self.0.extend_from_slice(slots);
-    }
-
-    fn send(&mut self, _outbound: &Outbound) {}
-}
 
 /// A log in a directory of its own, and whole records to append, renumbered as they go.
 struct Log {

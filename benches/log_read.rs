@@ -7,7 +7,7 @@
 
 mod common;
 
-use common::{Market, duel, timed};
+use common::{Market, Records, duel, timed};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::fs::File;
 use std::hint::black_box;
@@ -15,7 +15,6 @@ use std::io::Read;
 use std::path::PathBuf;
 use std::time::Duration;
 use trade_engine::codec::Slot;
-use trade_engine::engine::{Outbound, Output};
 use trade_engine::journal::{Journal, JournalOptions, LogReader, layout};
 use trade_engine::replay::Replay;
 
@@ -25,17 +24,6 @@ const LOG_SLOTS: usize = 1 << 19;
 const BURST: usize = 2_048;
 /// Bytes read at once: as the reader does.
 const BUFFER: usize = 64 << 10;
-
-#[derive(Default)]
-struct Records(Vec<Slot>);
-
-impl Output for Records {
-    fn record(&mut self, slots: &[Slot]) {
-        self.0.extend_from_slice(slots);
-    }
-
-    fn send(&mut self, _outbound: &Outbound) {}
-}
 
 /// A log of many orders' lives, on the disk and so in the machine's cache.
 struct Log {

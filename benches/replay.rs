@@ -5,26 +5,14 @@
 
 mod common;
 
-use common::{Market, Sink, duel, timed};
+use common::{Market, Records, Sink, duel, timed};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use std::time::Duration;
 use trade_engine::codec::{Slot, records};
-use trade_engine::engine::{Outbound, Output};
 use trade_engine::replay::Replay;
 
 /// Orders of one burst.
 const ORDERS: usize = 400;
-
-#[derive(Default)]
-struct Records(Vec<Slot>);
-
-impl Output for Records {
-    fn record(&mut self, slots: &[Slot]) {
-        self.0.extend_from_slice(slots);
-    }
-
-    fn send(&mut self, _outbound: &Outbound) {}
-}
 
 /// A log in memory, its head and the orders that filled the slab apart from those to be timed.
 struct Recorded {

@@ -1,17 +1,22 @@
 //! The real threads: rings, pinned engine, journal, broker, gateway. Nothing here depends on timing.
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use trade_engine::broker::{SimSettings, SimulatedBroker};
+use trade_engine::code::Code;
 use trade_engine::codec::Slot;
 use trade_engine::config::{Idle, Pace, Release, SyncPolicy};
 use trade_engine::embedded::TradeEngine;
 use trade_engine::input::Input;
 use trade_engine::instrument::{Instrument, InstrumentId};
-use trade_engine::journal::{Journal, JournalOptions, LogReader, layout};
+use trade_engine::journal::{Disk, Journal, JournalOptions, LogReader, MachineDisk, layout};
 use trade_engine::replay::{Redecide, Replay};
-use trade_engine::runtime::{Feed, GatewayPlan, Outcome, Parts, RuntimeSettings, Tick, start};
+use trade_engine::runtime::{
+    Feed, GatewayPlan, Outcome, Parts, Running, RuntimeSettings, Tick, start,
+};
 use trade_engine::settings::{Limits, RiskSettings, Settings};
 use trade_engine::strategy::{Bar, Positions, Signal, Strategy};
 use trade_engine::units::{Price, Qty, Ratio, Ts};
@@ -96,6 +101,17 @@ struct Plan {
 }
 
 fn play(dir: &Path, plan: &Plan) -> Outcome {
+    let (running, progress) = begin(dir, Arc::new(MachineDisk), plan);
+    if let Some(at) = plan.stop_at {
+        while progress.load(Ordering::Relaxed) < at && !running.is_finished() {
+            std::thread::yield_now();
+        }
+        running.shared().stop();
+    }
+    running.join()
+}
+
+fn begin(dir: &Path, disk: Arc<dyn Disk>, plan: &Plan) -> (Running, Arc<AtomicU64>) {
     let settings = settings();
     let options = JournalOptions { segment_size: 256 << 10, ..JournalOptions::default() };
     let progress = Arc::new(AtomicU64::new(0));
@@ -111,19 +127,13 @@ fn play(dir: &Path, plan: &Plan) -> Outcome {
         broker: Box::new(broker(&settings)),
         settings,
         runtime: plan.runtime,
-        journal: Journal::create(dir, options).expect("a new log"),
+        journal: Journal::create_on(disk, dir, options).expect("a new log"),
         gateway,
         opened: Ts(0),
         halted: None,
     })
     .expect("it starts");
-    if let Some(at) = plan.stop_at {
-        while progress.load(std::sync::atomic::Ordering::Relaxed) < at && !running.is_finished() {
-            std::thread::yield_now();
-        }
-        running.shared().stop();
-    }
-    running.join()
+    (running, progress)
 }
 
 /// Every record of a log, checked three ways: it reads whole, it replays, it decides again.
@@ -215,6 +225,7 @@ fn every_pace_release_and_wait_keeps_the_log_whole() {
                 idle_journal: idle,
                 idle_broker: idle,
                 idle_gateway: idle,
+                log_behind_ms: None,
                 ..RuntimeSettings::default()
             };
             let dir = parent.path().join(format!("{number}-{release:?}"));
@@ -262,4 +273,61 @@ fn a_core_that_is_not_there_is_an_error() {
     });
     let message = started.expect_err("there is no such core").to_string();
     assert!(message.contains("core 100000"), "{message}");
+}
+
+/// A disk on which a sync takes as long as it is told to.
+#[derive(Debug, Default)]
+struct SlowDisk {
+    /// It does not come back at all.
+    is_stuck: AtomicBool,
+    millis: u64,
+}
+
+impl Disk for SlowDisk {
+    fn sync_data(&self, _: &Path, _: &File) -> std::io::Result<()> {
+        std::thread::sleep(Duration::from_millis(self.millis));
+        while self.is_stuck.load(Ordering::Relaxed) {
+            std::thread::yield_now();
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self, path: &Path, file: &File) -> std::io::Result<()> {
+        self.sync_data(path, file)
+    }
+}
+
+/// In real time a log that does not keep up halts; in lockstep it is waited for.
+#[test]
+fn a_stuck_disk_halts_a_run_in_real_time_alone() {
+    let parent = tempfile::tempdir().expect("a directory");
+    let runtime = RuntimeSettings {
+        sync: SyncPolicy::EveryBatch,
+        timer_interval_ms: Some(1),
+        log_behind_ms: Some(1),
+        ..RuntimeSettings::default()
+    };
+    let plan = |pace| Plan { ticks: 10, pace, runtime, stop_at: None };
+    let (dir, disk) = (parent.path().join("live"), Arc::new(SlowDisk::default()));
+    let (running, _) = begin(&dir, Arc::clone(&disk) as _, &plan(Pace::Realtime(1)));
+    disk.is_stuck.store(true, Ordering::Relaxed);
+    let begun = Instant::now();
+    while running.shared().halt().is_none() {
+        // Where gateway and journal share a thread, only a person still has something to say.
+        let _ = running.control().give("is anybody there?", Input::Timer {});
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never halts");
+        std::thread::yield_now();
+    }
+    disk.is_stuck.store(false, Ordering::Relaxed);
+    running.shared().stop();
+    let outcome = running.join();
+    assert_eq!(outcome.state.halted(), Some(Code::Journal));
+    check(&dir, &outcome);
+
+    let (dir, disk) =
+        (parent.path().join("lockstep"), SlowDisk { millis: 5, ..SlowDisk::default() });
+    let (running, _) = begin(&dir, Arc::new(disk), &plan(Pace::Lockstep));
+    let outcome = running.join();
+    assert_eq!(outcome.state.halted(), None);
+    check(&dir, &outcome);
 }

@@ -52,6 +52,18 @@ impl Random {
     }
 }
 
+/// The records of many orders' lives, all of them kept.
+#[derive(Debug, Default)]
+pub struct Records(pub Vec<Slot>);
+
+impl Output for Records {
+    fn record(&mut self, slots: &[Slot]) {
+        self.0.extend_from_slice(slots);
+    }
+
+    fn send(&mut self, _outbound: &Outbound) {}
+}
+
 /// Memory that was touched before, used round and round: where records and plain stores go.
 #[derive(Debug)]
 pub struct Sink {

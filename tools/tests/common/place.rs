@@ -58,6 +58,8 @@ threshold = "0.002"
 
 [runtime]
 idle_engine = "yield"
+# A busy machine is no stuck disk.
+log_behind_ms = "none"
 
 [[instruments]]
 symbol = "AAA"
