@@ -12,7 +12,7 @@ use trade_engine::engine::Engine;
 use trade_engine::event::Record;
 use trade_engine::input::{ExecKey, Input};
 use trade_engine::instrument::{Instrument, InstrumentId};
-use trade_engine::journal::{Disk, Journal, JournalOptions, layout};
+use trade_engine::journal::{Disk, Journal, JournalOptions, LogReader, layout};
 use trade_engine::limits::EVENT_RING_SLOTS_MIN;
 use trade_engine::order::{ClOrdId, Flags, OrdStatus, OrdType, Tif};
 use trade_engine::runtime::{
@@ -243,8 +243,11 @@ fn after_a_failed_sync_no_order_leaves_and_nobody_tries_again() {
             let journal = Journal::create_on(Arc::clone(&disk) as _, &dir, options);
             let (journal, clock) = (journal.expect("a new log"), Clock::new());
             let sync = SyncPolicy::EveryBatch;
-            let mut journal_loop = JournalLoop::new(journal, records, shared.clone(), clock, sync);
+            let (mut journal_loop, mut disk_loop) =
+                JournalLoop::new(journal, records, shared.clone(), clock, sync);
             disk.fails.store(fails, Ordering::Relaxed);
+            assert_eq!(journal_loop.do_work(), Turn::Worked);
+            assert_eq!(disk_loop.do_work(), Turn::Worked);
             let turn = journal_loop.do_work();
             assert_eq!((turn == Turn::Done, shared.journal_failed()), (fails, fails));
             for _ in 0..3 {
@@ -258,6 +261,50 @@ fn after_a_failed_sync_no_order_leaves_and_nobody_tries_again() {
                 assert_eq!(disk.refused.load(Ordering::Relaxed), 1, "never retried");
             }
         }
+    }
+}
+
+/// A disk that does not come back: the journal goes on, asks for nothing more, and takes up the
+/// answer when there is one. Orders go by the log or wait for the disk, as was asked for.
+#[test]
+fn a_journal_waits_for_no_sync() {
+    for release in [Release::Written, Release::Synced] {
+        let quiet = Settings { forward_market_data: false, ..settings() };
+        let mut stage = Stage::of(quiet, 0, release);
+        stage.push(1, order(1));
+        stage.hot_loop.do_work();
+        let Stage { mut hot_loop, mut broker_loop, shared, records, taken, mut inputs, .. } = stage;
+        let parent = tempfile::tempdir().expect("a directory");
+        let dir = parent.path().join("log");
+        let options = JournalOptions { segment_size: 8_192, ..JournalOptions::default() };
+        let journal = Journal::create(&dir, options).expect("a new log");
+        let sync = SyncPolicy::EveryBatch;
+        let (mut journal_loop, mut disk_loop) =
+            JournalLoop::new(journal, records, shared.clone(), Clock::new(), sync);
+        // Past the segment's end, more than once.
+        let mut last = 0;
+        for turn in 0..150 {
+            journal_loop.do_work();
+            broker_loop.do_work();
+            let written = shared.written();
+            assert!(written > last, "turn {turn}: {written}");
+            last = written;
+            let message = mark(turn % 7);
+            inputs.push(Inbound { ts: Ts(2), sent: 0, message }).expect("room");
+            hot_loop.do_work();
+        }
+        assert_eq!(shared.synced(), 0);
+        assert_eq!(taken.load(Ordering::Relaxed), u64::from(release == Release::Written));
+        // The first sync ends; the next is of everything since.
+        for _ in 0..2 {
+            assert_eq!(disk_loop.do_work(), Turn::Worked);
+            journal_loop.do_work();
+            broker_loop.do_work();
+        }
+        assert!(shared.synced() >= last);
+        assert_eq!(taken.load(Ordering::Relaxed), 1);
+        let reader = LogReader::open(&dir).expect("a log");
+        assert_eq!(reader.synced_seq(), Some(shared.synced()));
     }
 }
 
@@ -291,7 +338,8 @@ fn no_room_for_the_next_segment_ends_the_run_in_order() {
     let (mut records, out) = rtrb::RingBuffer::new(64);
     let shared = Shared::default();
     let sync = SyncPolicy::Never;
-    let mut journal_loop = JournalLoop::new(journal, out, shared.clone(), Clock::new(), sync);
+    let (mut journal_loop, mut disk_loop) =
+        JournalLoop::new(journal, out, shared.clone(), Clock::new(), sync);
     let slot = |seq| [seq, 0, 0, 0, 0, 0, 0, layout::kind_and_flags(1, layout::FLAG_END)];
     for seq in 1..=40 {
         records.push(slot(seq)).expect("room");
@@ -301,7 +349,9 @@ fn no_room_for_the_next_segment_ends_the_run_in_order() {
     assert!(shared.is_stopping() && !shared.journal_failed());
     records.push(slot(41)).expect("room");
     drop(records);
-    while journal_loop.do_work() != Turn::Done {}
+    while journal_loop.do_work() != Turn::Done {
+        disk_loop.do_work();
+    }
     assert_eq!((shared.written(), shared.synced()), (41, 41));
     let outcome = Box::new(journal_loop).finish().journal.expect("it says how it ended");
     assert!(outcome.is_err(), "{outcome:?}");
@@ -320,7 +370,7 @@ fn a_log_that_stands_still_halts_new_orders_and_nothing_else() {
             stage.push(1, mark(at % 7));
         }
         // Not a moment's patience: how long it would be is up to the clock.
-        stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0)));
+        stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0, SyncPolicy::Never)));
         while stage.hot_loop.state().halted().is_none() {
             stage.hot_loop.do_work();
         }
@@ -359,7 +409,7 @@ fn a_log_that_stands_still_halts_new_orders_and_nothing_else() {
 #[test]
 fn a_log_that_keeps_up_is_never_behind() {
     let mut stage = Stage::new(1, Release::Written);
-    stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0)));
+    stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0, SyncPolicy::Never)));
     for at in 0..4_000 {
         stage.push(1, mark(at % 7));
     }
@@ -378,7 +428,7 @@ fn a_log_that_keeps_up_is_never_behind() {
 #[test]
 fn a_record_may_wait_for_the_log_as_long_as_the_bound_says() {
     let (clock, shared, begin) = (Clock::new(), Shared::default(), Clock::new().ticks());
-    let mut lag = Lag::new(3);
+    let mut lag = Lag::new(3, SyncPolicy::Never);
     shared.set_written(5);
     assert_eq!(lag.look(&clock, &shared, 5), None);
     let waited = std::iter::repeat_with(|| lag.look(&clock, &shared, 6)).flatten().next();
@@ -386,7 +436,7 @@ fn a_record_may_wait_for_the_log_as_long_as_the_bound_says() {
     assert!(waited.is_some_and(|ms| (3..=took).contains(&ms)), "{waited:?} of {took}");
     // That one is in the log; another has just begun to wait.
     shared.set_written(6);
-    let mut lag = Lag::new(1_000_000);
+    let mut lag = Lag::new(1_000_000, SyncPolicy::Never);
     for seq in 7..1_000 {
         assert_eq!(lag.look(&clock, &shared, seq), None);
     }

@@ -144,7 +144,8 @@ fn fill_behind_the_rings(dir: &Path, options: JournalOptions) {
     let shared = Shared::default();
     let journal = Journal::create(dir, options).unwrap();
     let (clock, sync) = (Clock::new(), SyncPolicy::Never);
-    let mut journal_loop = JournalLoop::new(journal, out, shared.clone(), clock, sync);
+    let (mut journal_loop, mut disk_loop) =
+        JournalLoop::new(journal, out, shared.clone(), clock, sync);
     let mut seq = 0;
     let mut put = || {
         for slot in record(seq + 1) {
@@ -165,7 +166,9 @@ fn fill_behind_the_rings(dir: &Path, options: JournalOptions) {
     }
     assert!(!shared.journal_failed());
     drop(ring);
-    while journal_loop.do_work() != Turn::Done {}
+    while journal_loop.do_work() != Turn::Done {
+        disk_loop.do_work();
+    }
     let outcome = Box::new(journal_loop).finish().journal.expect("it says how it ended");
     assert!(matches!(outcome, Err(JournalError::NoSpace { .. })), "{outcome:?}");
     assert_eq!((shared.written(), shared.synced()), (last, last));

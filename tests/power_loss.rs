@@ -16,7 +16,8 @@ use std::path::Path;
 use std::sync::Arc;
 use trade_engine::journal::layout;
 use trade_engine::journal::{
-    Journal, JournalError, JournalOptions, check_seals, recover, recover_on,
+    Journal, JournalError, JournalOptions, SyncErrand, SyncOutcome, check_seals, recover,
+    recover_on,
 };
 
 /// Images drawn from one loss of power.
@@ -29,6 +30,13 @@ struct Said {
     created: bool,
     written: u64,
     synced: u64,
+}
+
+/// How far a sync is, whose parts lie between other steps of the writer.
+enum Syncing {
+    No,
+    Begun(SyncErrand),
+    Over(SyncOutcome),
 }
 
 /// Writes, syncs, rolls, seals, closes and takes up again until the power goes.
@@ -53,7 +61,8 @@ fn write(
 ) -> Result<(), JournalError> {
     let mut journal = Journal::create_on(Arc::clone(disk) as _, dir, options)?;
     said.created = true;
-    for _ in 0..40 {
+    let mut syncing = Syncing::No;
+    for _ in 0..48 {
         match random.below(16) {
             0..6 => {
                 for _ in 0..=random.below(30) {
@@ -63,12 +72,28 @@ fn write(
                     journal.append(&next)?;
                 }
             }
-            6..9 => said.synced = journal.sync()?,
+            6..9 => {
+                syncing = match syncing {
+                    Syncing::No if random.below(2) == 0 => {
+                        said.synced = journal.sync()?;
+                        Syncing::No
+                    }
+                    Syncing::No => journal.begin_sync()?.map_or(Syncing::No, Syncing::Begun),
+                    Syncing::Begun(errand) => Syncing::Over(errand.run()),
+                    Syncing::Over(outcome) => {
+                        said.synced = journal.end_sync(outcome)?;
+                        Syncing::No
+                    }
+                }
+            }
             9..12 => disk.write_back(),
             12..14 => journal.maintain()?,
             14 => journal.seal()?,
             _ => {
-                if random.below(2) == 0 {
+                // What was under way dies with its process.
+                let is_syncing = !matches!(syncing, Syncing::No);
+                syncing = Syncing::No;
+                if !is_syncing && random.below(2) == 0 {
                     said.synced = journal.close()?;
                 } else {
                     drop(journal);

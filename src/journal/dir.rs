@@ -41,16 +41,19 @@ pub(super) fn ids_in(dir: &Path, id_of: fn(&str) -> Option<u64>) -> io::Result<V
     Ok(ids)
 }
 
-/// A locked log directory. The lock lives as long as this value.
+/// A locked log directory. The lock lives as long as this value, and the last sync that it began.
 #[derive(Debug)]
 pub(super) struct LogDir {
     path: PathBuf,
     disk: Arc<dyn Disk>,
     /// The directory itself, to sync its entries.
-    handle: File,
-    /// Held, never read.
-    lock: File,
+    handle: Arc<File>,
+    lock: Arc<Lock>,
 }
+
+/// Held, never read.
+#[derive(Debug)]
+pub(super) struct Lock(File);
 
 impl LogDir {
     /// Makes the directory (and those above it) or takes an empty one, and locks it.
@@ -70,7 +73,7 @@ impl LogDir {
         if !names.is_empty() && !names.iter().any(|name| name == LOCK_NAME) {
             return Err(JournalError::NotEmpty { dir: path.to_owned() });
         }
-        let locked = Self::lock(path, disk)?;
+        let locked = Self::take(path, disk)?;
         names = names_in(path)?;
         if names.iter().any(|name| name != LOCK_NAME) {
             return Err(JournalError::NotEmpty { dir: path.to_owned() });
@@ -86,10 +89,10 @@ impl LogDir {
                 check_file(&path.join(name))?;
             }
         }
-        Self::lock(path, disk)
+        Self::take(path, disk)
     }
 
-    fn lock(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, JournalError> {
+    fn take(path: &Path, disk: Arc<dyn Disk>) -> Result<Self, JournalError> {
         let lock_path = path.join(LOCK_NAME);
         let lock = private_options()
             .create(true)
@@ -105,7 +108,7 @@ impl LogDir {
         }
         check_file(&lock_path)?;
         let handle = File::open(path).map_err(|source| io_error(path, "open", source))?;
-        Ok(Self { path: path.to_owned(), disk, handle, lock })
+        Ok(Self { path: path.to_owned(), disk, handle: Arc::new(handle), lock: Arc::new(Lock(lock)) })
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {
@@ -114,6 +117,16 @@ impl LogDir {
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The directory itself, to sync its entries on another thread.
+    pub(super) fn handle(&self) -> &Arc<File> {
+        &self.handle
+    }
+
+    /// The lock, for whoever still writes when this value is gone.
+    pub(super) fn lock(&self) -> &Arc<Lock> {
+        &self.lock
     }
 
     pub(super) fn file_path(&self, name: &str) -> PathBuf {
@@ -172,11 +185,11 @@ impl LogDir {
     }
 }
 
-impl Drop for LogDir {
+impl Drop for Lock {
     /// Closing alone would not do: a child process that another thread is just starting holds a
     /// copy of every open file until it runs its program, and with it the lock.
     fn drop(&mut self) {
-        let _ = self.lock.unlock();
+        let _ = self.0.unlock();
     }
 }
 

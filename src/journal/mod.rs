@@ -5,7 +5,7 @@
 //! - `crc`: the checksum chain; `map`: the mapped segment, the only `unsafe`;
 //! - `dir`: lock, permissions, files; `disk`: what makes them durable; `synced`: the durable mark;
 //! - `seal`: digests of closed segments, made beside the writer;
-//! - [`Journal`]: the one writer;
+//! - [`Journal`]: the one writer; `errand`: a sync that it need not wait for;
 //! - [`LogReader`]: any number of readers; `decode`: its pure core, [`decode_next`]; `survey`: what
 //!   lies behind the end;
 //! - [`retire`]: moves a segment that is no longer needed into an [`Archive`]; `archived`: the note
@@ -19,6 +19,7 @@ mod crc;
 mod decode;
 mod dir;
 mod disk;
+mod errand;
 mod error;
 pub mod layout;
 mod map;
@@ -36,6 +37,7 @@ pub use archived::ArchivedNote;
 pub use decode::{Chain, Decoded, decode_next};
 pub use dir::is_log;
 pub use disk::{Disk, MachineDisk};
+pub use errand::{SyncErrand, SyncOutcome};
 pub use error::{JournalError, ReadError};
 pub use layout::{Fault, Mark, Position, Seal, SegmentHeader, Slot};
 pub use reader::{Bookmark, LogEnd, LogReader, Tail};

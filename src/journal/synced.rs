@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use crate::journal::dir::{LogDir, io_error, open_plain};
+use crate::journal::disk::Disk;
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
     EPOCH_FIRST, HEADER_SIZE, Mark, Position, SECTOR_SIZE, SEGMENT_ID_FIRST, SYNCED_NAME,
@@ -13,6 +14,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
+use std::sync::Arc;
 
 /// The mark of a new log: the first header is on the disk, no record is.
 pub(super) const MARK_FIRST: Mark = Mark {
@@ -46,9 +48,9 @@ pub(super) fn read_mark(dir: &Path) -> io::Result<Option<Mark>> {
 }
 
 /// The side file as the writer holds it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct SyncedFile {
-    file: File,
+    file: Arc<File>,
     mark: Mark,
 }
 
@@ -72,10 +74,10 @@ impl SyncedFile {
             };
             return Self::fill(dir, file, mark);
         };
-        let mut synced = Self { file: dir.open_file(SYNCED_NAME)?, mark: newest };
+        let mut synced = Self { file: Arc::new(dir.open_file(SYNCED_NAME)?), mark: newest };
         if (newest.seq, newest.position) != (mark.seq, mark.position) {
             synced
-                .advance(dir, mark.seq, mark.position, mark.epoch)
+                .advance(&**dir.disk(), dir.path(), mark.seq, mark.position, mark.epoch)
                 .map_err(|source| io_error(&path, "sync", source))?;
         }
         Ok(synced)
@@ -89,19 +91,21 @@ impl SyncedFile {
     /// Puts a newer mark on the disk. Everything before it must be there already.
     pub(super) fn advance(
         &mut self,
-        dir: &LogDir,
+        disk: &dyn Disk,
+        dir: &Path,
         seq: u64,
         position: Position,
         epoch: u64,
     ) -> io::Result<()> {
         let mark = Mark { generation: self.mark.generation + 1, seq, position, epoch };
         self.write(mark)?;
-        dir.sync_data(SYNCED_NAME, &self.file)?;
+        disk.sync_data(&dir.join(SYNCED_NAME), &self.file)?;
         self.mark = mark;
         Ok(())
     }
 
     fn fill(dir: &LogDir, file: File, mark: Mark) -> Result<Self, JournalError> {
+        let file = Arc::new(file);
         let synced = Self { file, mark: Mark { generation: mark.generation + 1, ..mark } };
         let both = synced
             .write(mark)

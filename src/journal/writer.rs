@@ -3,6 +3,7 @@
 
 use crate::journal::dir::{LogDir, allocate, io_error, release_tail};
 use crate::journal::disk::{Disk, MachineDisk};
+use crate::journal::errand::{SyncErrand, SyncOutcome};
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
     self, EPOCH_FIRST, HEADER_SIZE, KIND_MARK, Mark, PAGE_SIZE, Position, SECTOR_SIZE,
@@ -24,7 +25,7 @@ const PREFAULT_PAGES_PER_CALL: u64 = 16;
 /// How far ahead of the writer pages are backed: 8,192 slots, half of what the event ring holds.
 const PREFAULT_AHEAD: u64 = 512 << 10;
 /// Closed segments that wait for a sync. With more, the roll syncs the oldest itself.
-const UNSYNCED_MAX: usize = 4;
+pub(super) const UNSYNCED_MAX: usize = 4;
 
 /// How a log is written. Public fields, all of them written out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +80,11 @@ pub struct Journal {
     /// The spare could not be made; the next roll tries again and tells.
     spare_refused: bool,
     /// Closed segments that are not yet synced, oldest first.
-    unsynced: ArrayVec<(u64, File), UNSYNCED_MAX>,
-    /// Segments were made since the directory was last synced.
+    unsynced: ArrayVec<(u64, Arc<File>), UNSYNCED_MAX>,
+    /// Segments were made since the last sync of the directory was begun.
     dir_changed: bool,
+    /// A sync was begun and has not ended.
+    is_syncing: bool,
     synced: SyncedFile,
     progress: Arc<Progress>,
     /// Who seals what is closed; `None` where somebody else does.
@@ -91,7 +94,7 @@ pub struct Journal {
 #[derive(Debug)]
 struct Segment {
     id: u64,
-    file: File,
+    file: Arc<File>,
     map: SegmentMap,
 }
 
@@ -181,6 +184,7 @@ impl Journal {
             spare_refused: false,
             unsynced: ArrayVec::new(),
             dir_changed: false,
+            is_syncing: false,
             synced,
             progress,
             sealer: Some(sealer),
@@ -360,20 +364,67 @@ impl Journal {
     ///
     /// The first failure is final: the kernel may have dropped what it could not write and report
     /// the next sync as good. Every later append and sync gives [`JournalError::SyncFailed`].
+    ///
+    /// # Panics
+    ///
+    /// A sync was begun and has not ended.
     pub fn sync(&mut self) -> Result<u64, JournalError> {
+        match self.begin_sync()? {
+            Some(errand) => self.end_sync(errand.run()),
+            None => Ok(self.last_seq),
+        }
+    }
+
+    /// The first half of [`sync`](Self::sync): what is to be put on the disk, for whoever can wait
+    /// for it. `None` if there is nothing new. Records may be appended until it comes back to
+    /// [`end_sync`](Self::end_sync).
+    ///
+    /// # Errors
+    ///
+    /// As [`sync`](Self::sync).
+    ///
+    /// # Panics
+    ///
+    /// A sync was begun and has not ended.
+    pub fn begin_sync(&mut self) -> Result<Option<SyncErrand>, JournalError> {
+        assert!(!self.is_syncing, "one sync at a time");
         self.check_alive()?;
         if self.position() == self.synced.mark().position {
-            return Ok(self.last_seq);
+            return Ok(None);
         }
         self.append_marks();
-        let outcome = self.sync_files();
-        self.or_fail(outcome)?;
-        self.unsynced.clear();
-        self.dir_changed = false;
-        let (seq, position) = (self.last_seq, self.position());
-        let outcome = self.synced.advance(&self.dir, seq, position, self.epoch);
-        self.or_fail(outcome)?;
-        Ok(seq)
+        let mut files: ArrayVec<_, { UNSYNCED_MAX + 1 }> = self.unsynced.iter().cloned().collect();
+        files.push((self.segment.id, Arc::clone(&self.segment.file)));
+        self.is_syncing = true;
+        Ok(Some(SyncErrand {
+            dir: self.dir.path().to_owned(),
+            lock: Arc::clone(self.dir.lock()),
+            disk: Arc::clone(self.dir.disk()),
+            files,
+            names: std::mem::take(&mut self.dir_changed).then(|| Arc::clone(self.dir.handle())),
+            synced: self.synced.clone(),
+            seq: self.last_seq,
+            position: self.position(),
+            epoch: self.epoch,
+        }))
+    }
+
+    /// The second half of [`sync`](Self::sync).
+    ///
+    /// # Errors
+    ///
+    /// As [`sync`](Self::sync).
+    ///
+    /// # Panics
+    ///
+    /// No sync was begun.
+    pub fn end_sync(&mut self, outcome: SyncOutcome) -> Result<u64, JournalError> {
+        assert!(self.is_syncing, "a sync was begun");
+        self.is_syncing = false;
+        self.synced = self.or_fail(outcome.0)?;
+        let mark = self.synced.mark();
+        self.unsynced.retain(|(id, _)| *id >= mark.position.segment);
+        Ok(mark.seq)
     }
 
     /// Syncs, gives unused space back, seals the last segment and ends the writer. Returns the last
@@ -414,14 +465,6 @@ impl Journal {
         }
     }
 
-    fn sync_files(&self) -> io::Result<()> {
-        for (id, closed) in &self.unsynced {
-            self.dir.sync_data(&segment_name(*id), closed)?;
-        }
-        self.dir.sync_data(&segment_name(self.segment.id), &self.segment.file)?;
-        if self.dir_changed { self.dir.sync() } else { Ok(()) }
-    }
-
     fn position(&self) -> Position {
         Position { segment: self.segment.id, offset: self.offset }
     }
@@ -434,7 +477,7 @@ impl Journal {
         Ok(())
     }
 
-    fn or_fail(&mut self, outcome: io::Result<()>) -> Result<(), JournalError> {
+    fn or_fail<T>(&self, outcome: io::Result<T>) -> Result<T, JournalError> {
         outcome.map_err(|source| {
             self.progress.set_failed();
             io_error(self.dir.path(), "sync", source)
@@ -530,7 +573,8 @@ fn name_segment(
     let words = header.encode();
     spare.map.store_slot(0, &words);
     dir.rename(SPARE_NAME, &segment_name(header.segment_id))?;
-    let segment = Segment { id: header.segment_id, file: spare.file, map: spare.map };
+    let segment =
+        Segment { id: header.segment_id, file: Arc::new(spare.file), map: spare.map };
     Ok((segment, layout::crc(&words)))
 }
 
@@ -556,7 +600,7 @@ mod tests {
 
         // A device that refuses to be synced, in the place of the segment's file, and back again.
         let refusing = File::open("/dev/null").expect("every system has it");
-        let file = std::mem::replace(&mut journal.segment.file, refusing);
+        let file = std::mem::replace(&mut journal.segment.file, Arc::new(refusing));
         assert!(matches!(journal.sync(), Err(JournalError::Io { action: "sync", .. })));
         journal.segment.file = file;
 

@@ -1,13 +1,16 @@
-//! The journal's duty cycle: drains records to the log, says how far it is, and syncs.
+//! The journal's duty cycle: drains records to the log, says how far it is, and asks for syncs. It
+//! waits for none: that is the [`DiskLoop`]'s.
 
 use super::agent::{Agent, Findings, Turn};
 use super::clock::Clock;
+use super::disk_loop::DiskLoop;
 use super::latency::Latencies;
 use super::shared::Shared;
 use crate::codec::Slot;
 use crate::config::SyncPolicy;
-use crate::journal::{Journal, JournalError};
-use rtrb::Consumer;
+use crate::journal::{Journal, JournalError, SyncErrand, SyncOutcome};
+use crossbeam_utils::sync::{Parker, Unparker};
+use rtrb::{Consumer, Producer, RingBuffer};
 
 /// The duty cycle.
 #[derive(Debug)]
@@ -17,26 +20,53 @@ pub struct JournalLoop {
     shared: Shared,
     clock: Clock,
     policy: SyncPolicy,
-    synced_at: u64,
+    errands: Producer<SyncErrand>,
+    outcomes: Consumer<SyncOutcome>,
+    /// Wakes the thread that waits for the disk.
+    disk: Unparker,
+    is_syncing: bool,
+    /// When the last sync was asked for.
+    sync_begun: u64,
     /// Why the run is to end early.
     shortage: Option<JournalError>,
     outcome: Option<Result<u64, JournalError>>,
 }
 
 impl JournalLoop {
-    /// A journal at the end of its ring.
+    /// A journal at the end of its ring, and beside it what waits for the disk.
+    ///
+    /// # Panics
+    /// If somebody has taken the journal's sealer.
     pub fn new(
-        journal: Journal,
+        mut journal: Journal,
         records: Consumer<Slot>,
         shared: Shared,
         clock: Clock,
         policy: SyncPolicy,
-    ) -> Self {
+    ) -> (Self, DiskLoop) {
         shared.set_written(journal.written_seq());
         shared.set_synced(journal.synced_seq());
-        let synced_at = clock.ticks();
-        let (journal, shortage, outcome) = (Some(journal), None, None);
-        Self { journal, records, shared, clock, policy, synced_at, shortage, outcome }
+        let (errands, errands_out) = RingBuffer::new(1);
+        let (outcomes_in, outcomes) = RingBuffer::new(1);
+        let parker = Parker::new();
+        let disk = parker.unparker().clone();
+        let sealer = journal.take_sealer().expect("nobody has taken it");
+        let disk_loop = DiskLoop::new(errands_out, outcomes_in, sealer, shared.clone(), parker);
+        let journal_loop = Self {
+            journal: Some(journal),
+            records,
+            sync_begun: clock.ticks(),
+            shared,
+            clock,
+            policy,
+            errands,
+            outcomes,
+            disk,
+            is_syncing: false,
+            shortage: None,
+            outcome: None,
+        };
+        (journal_loop, disk_loop)
     }
 
     /// Drains what is there. Returns whether there was anything.
@@ -65,24 +95,46 @@ impl JournalLoop {
         self.shortage.get_or_insert(error);
     }
 
+    /// Takes up what came of the last sync, and asks for the next when it is due.
     fn sync_if_due(&mut self) -> Result<(), JournalError> {
         let journal = self.journal.as_mut().expect("called before the end alone");
-        let due = match self.policy {
+        if let Ok(outcome) = self.outcomes.pop() {
+            self.is_syncing = false;
+            self.shared.set_synced(journal.end_sync(outcome)?);
+        }
+        let is_due = match self.policy {
             SyncPolicy::Never => false,
             SyncPolicy::EveryBatch => true,
             SyncPolicy::Interval { ms } => {
-                self.clock.nanos(self.synced_at, self.clock.ticks()) / 1_000_000 >= ms
+                self.clock.nanos(self.sync_begun, self.clock.ticks()) / 1_000_000 >= ms
             }
         };
-        if due && journal.synced_seq() < journal.written_seq() {
-            let synced = journal.sync()?;
-            self.shared.set_synced(synced);
-            self.synced_at = self.clock.ticks();
+        if is_due { self.sync() } else { Ok(()) }
+    }
+
+    /// Asks for a sync of what is not on the disk, unless one is under way.
+    fn sync(&mut self) -> Result<(), JournalError> {
+        let journal = self.journal.as_mut().expect("called before the end alone");
+        if self.is_syncing || journal.synced_seq() == journal.written_seq() {
+            return Ok(());
+        }
+        if let Some(errand) = journal.begin_sync()? {
+            self.sync_begun = self.clock.ticks();
+            self.is_syncing = true;
+            self.errands.push(errand).expect("one errand at a time");
+            self.disk.unpark();
         }
         Ok(())
     }
 
+    /// The engine is gone and all of its records are in the log: the end, once they are synced.
     fn end(&mut self) -> Turn {
+        if let Err(error) = self.sync() {
+            return self.fail(error);
+        }
+        if self.is_syncing {
+            return Turn::Idle;
+        }
         let journal = self.journal.take().expect("called once");
         let closed = journal.close();
         if let Ok(last_seq) = closed {

@@ -5,7 +5,7 @@
 //!      ^                 |  ^                |
 //!      +---feedback------+  +----reports-----+
 //!                        |
-//!                        +--records--> journal --> log <-- sealer
+//!                        +--records--> journal --> log <-- disk
 //! ```
 //!
 //! Beside them a ring of commands leads into the engine, from whoever holds a [`Control`].
@@ -15,6 +15,7 @@ mod broker_loop;
 mod catch_up;
 mod clock;
 mod control;
+mod disk_loop;
 mod gateway_loop;
 mod hot_loop;
 mod idle;
@@ -22,7 +23,6 @@ mod journal_loop;
 mod lag;
 mod latency;
 mod pin;
-mod seal_loop;
 mod settings;
 mod shared;
 mod wire;
@@ -32,6 +32,7 @@ pub use broker_loop::{BrokerEnds, BrokerLoop};
 pub use catch_up::catch_up;
 pub use clock::Clock;
 pub use control::{Control, ControlError};
+pub use disk_loop::DiskLoop;
 pub use gateway_loop::{Feed, GatewayEnds, GatewayLoop, GatewayPlan, Progress, Tick};
 pub use hot_loop::{HotEnds, HotLoop};
 pub use idle::Waiter;
@@ -39,7 +40,6 @@ pub use journal_loop::JournalLoop;
 pub use lag::Lag;
 pub use latency::{Latencies, Percentiles, Stage};
 pub use pin::{Cores, Layout, pin};
-pub use seal_loop::SealLoop;
 pub use settings::RuntimeSettings;
 pub use shared::{Halt, Shared};
 pub use wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
@@ -187,7 +187,7 @@ pub fn resume(resumed: Resumed, around: Around) -> Result<Running, StartError> {
     launch(engine, journal, around)
 }
 
-fn launch(engine: Engine, mut journal: Journal, around: Around) -> Result<Running, StartError> {
+fn launch(engine: Engine, journal: Journal, around: Around) -> Result<Running, StartError> {
     let Around { runtime, broker, gateway, halted } = around;
     assert!(!engine.state().is_reconciling(), "the venue has been asked");
     let cores = Cores::plan(runtime.engine_core).map_err(StartError::Settings)?;
@@ -215,32 +215,30 @@ fn launch(engine: Engine, mut journal: Journal, around: Around) -> Result<Runnin
     let gateway_ends = GatewayEnds { inputs: inputs_in, feedback: feedback_out };
     // A feed that waits for the engine has no other time than the engine's.
     let is_live = matches!(gateway.pace, Pace::Realtime(_));
-    let lag = runtime.log_behind_ms.filter(|_| is_live).map(Lag::new);
     let timer = runtime.timer_interval_ms;
     let gateway_loop =
         GatewayLoop::new(gateway, gateway_ends, timer, shared.clone(), clock.clone());
     let gateway_loop = gateway_loop.resume(engine.state());
     let hot_loop = HotLoop::new(engine, ends, shared.clone(), clock.clone());
-    let hot_loop = hot_loop.watching(lag);
-    let sealer = journal.take_sealer().expect("nobody has taken it");
-    let seal_loop = SealLoop::new(sealer, shared.clone());
     // An order that waits for the disk must not wait for the interval too.
     let synced = runtime.release == Release::Synced;
     let sync = if synced { SyncPolicy::EveryBatch } else { runtime.sync };
-    let journal_loop = JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), sync);
+    let lag = runtime.log_behind_ms.filter(|_| is_live).map(|ms| Lag::new(ms, sync));
+    let hot_loop = hot_loop.watching(lag);
+    let (journal_loop, disk_loop) =
+        JournalLoop::new(journal, records_out, shared.clone(), clock.clone(), sync);
+    let disk_loop = disk_loop.sharing_core(cores.layout != Layout::Many);
     let broker_ends = BrokerEnds { orders: orders_out, inbound: reports_in };
     let broker_loop = BrokerLoop::new(broker, broker_ends, runtime.release, shared, clock);
 
-    // A segment is closed every million records: a thread of its own must not spin for that.
-    let idle_seal = if cores.layout == Layout::Many { Idle::Park } else { runtime.idle_journal };
     let cycles: Vec<(&str, Box<dyn Agent>, Idle)> = vec![
         ("journal", Box::new(journal_loop), runtime.idle_journal),
         ("broker", Box::new(broker_loop), runtime.idle_broker),
         ("gateway", Box::new(gateway_loop), runtime.idle_gateway),
-        ("seal", Box::new(seal_loop), idle_seal),
     ];
     // The others first: a thread inherits its parent's pin, and the parent is never pinned.
-    let others = start_others(cycles, &cores).map_err(StartError::Thread)?;
+    let mut others = start_others(cycles, &cores).map_err(StartError::Thread)?;
+    others.push(start_disk(disk_loop, &cores).map_err(StartError::Thread)?);
     let engine = start_engine(hot_loop, &runtime, &cores).map_err(StartError::Thread)?;
     Ok(Running { control, cores, engine, others })
 }
@@ -270,13 +268,6 @@ fn start_others(
     cycles: Vec<(&'static str, Box<dyn Agent>, Idle)>,
     cores: &Cores,
 ) -> std::io::Result<Vec<JoinHandle<Findings>>> {
-    let spawn = |name: &str, agents: Vec<Box<dyn Agent>>, idle: Idle, core: Option<usize>| {
-        Builder::new().name(name.to_owned()).spawn(move || {
-            // Off the engine's core if that can be had; a refusal costs speed, not truth.
-            let _ = core.is_some_and(pin);
-            run(agents, &Waiter::new(idle))
-        })
-    };
     if cores.layout == Layout::Many {
         let places = cores.others.iter().copied().map(Some).chain(std::iter::repeat(None));
         return cycles
@@ -296,7 +287,31 @@ fn start_others(
     };
     let core = if cores.layout == Layout::One { None } else { cores.others.first().copied() };
     let agents = cycles.into_iter().map(|(_, agent, _)| agent).collect();
-    Ok(vec![spawn("journal+broker+gateway+seal", agents, idle, core)?])
+    Ok(vec![spawn("journal+broker+gateway", agents, idle, core)?])
+}
+
+/// However few cores there are, a disk that does not come back holds no other duty cycle.
+fn start_disk(disk_loop: DiskLoop, cores: &Cores) -> std::io::Result<JoinHandle<Findings>> {
+    let spare = match cores.layout {
+        Layout::Many => cores.others.get(3),
+        Layout::Few => cores.others.first(),
+        Layout::One => None,
+    };
+    // It sleeps by itself.
+    spawn("disk", vec![Box::new(disk_loop)], Idle::Spin, spare.copied())
+}
+
+fn spawn(
+    name: &str,
+    agents: Vec<Box<dyn Agent>>,
+    idle: Idle,
+    core: Option<usize>,
+) -> std::io::Result<JoinHandle<Findings>> {
+    Builder::new().name(name.to_owned()).spawn(move || {
+        // Off the engine's core if that can be had; a refusal costs speed, not truth.
+        let _ = core.is_some_and(pin);
+        run(agents, &Waiter::new(idle))
+    })
 }
 
 impl Running {
