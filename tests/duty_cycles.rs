@@ -434,6 +434,22 @@ fn a_record_may_wait_for_the_log_as_long_as_the_bound_says() {
     let waited = std::iter::repeat_with(|| lag.look(&clock, &shared, 6)).flatten().next();
     let took = clock.nanos(begin, clock.ticks()) / 1_000_000;
     assert!(waited.is_some_and(|ms| (3..=took).contains(&ms)), "{waited:?} of {took}");
+    // In the log, but not on the disk: as long past the moment when its sync is due.
+    let looks = |sync| {
+        let mut lag = Lag::new(3, sync);
+        shared.set_written(6);
+        shared.set_synced(5);
+        let begin = clock.ticks();
+        while clock.nanos(begin, clock.ticks()) < 5_000_000 {
+            if let Some(ms) = lag.look(&clock, &shared, 6) {
+                return Some(ms);
+            }
+        }
+        None
+    };
+    assert!(looks(SyncPolicy::EveryBatch).is_some_and(|ms| ms >= 3));
+    assert_eq!(looks(SyncPolicy::Interval { ms: 1_000_000 }), None);
+    assert_eq!(looks(SyncPolicy::Never), None);
     // That one is in the log; another has just begun to wait.
     shared.set_written(6);
     let mut lag = Lag::new(1_000_000, SyncPolicy::Never);

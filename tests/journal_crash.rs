@@ -463,15 +463,27 @@ fn moved(image: &Image, dir: &Path) -> Image {
 /// Names may reach the disk in any order: what was never synced may have a hole.
 #[test]
 fn a_missing_segment_above_the_mark_is_the_end_and_what_follows_is_kept_aside() {
-    let log = log(250, None);
-    let third = std::fs::read(segment(&log.dir, 3)).unwrap();
-    std::fs::remove_file(segment(&log.dir, 2)).unwrap();
-    let (slots, end) = read_all(&log.dir).unwrap();
-    let Tail::Torn { fault, valid_slots, .. } = end.tail else { panic!("{:?}", end.tail) };
-    assert_eq!(fault, Fault::Gap { segment: 2 });
-    assert!(valid_slots > 60);
-    assert_eq!(recover_twice(&log.dir).unwrap(), slots);
-    assert_eq!(std::fs::read(log.dir.join(layout::cut_name(3, 0, 0))).unwrap(), third);
+    for is_sealed in [false, true] {
+        let log = log(250, None);
+        if is_sealed {
+            // In its place a writer that has just sealed the first.
+            std::fs::remove_dir_all(&log.dir).unwrap();
+            let mut journal = Journal::create(&log.dir, tiny()).unwrap();
+            append(&mut journal, 80, None);
+            journal.seal().unwrap();
+            append(&mut journal, 170, None);
+            assert!(log.dir.join(layout::seal_name(1)).exists());
+            assert!(!log.dir.join(layout::seal_name(2)).exists());
+        }
+        let third = std::fs::read(segment(&log.dir, 3)).unwrap();
+        std::fs::remove_file(segment(&log.dir, 2)).unwrap();
+        let (slots, end) = read_all(&log.dir).unwrap();
+        let Tail::Torn { at, fault, valid_slots, .. } = end.tail else { panic!("{:?}", end.tail) };
+        assert_eq!((at.segment, fault), (2, Fault::Gap { segment: 2 }));
+        assert!(valid_slots > 60);
+        assert_eq!(recover_twice(&log.dir).unwrap(), slots);
+        assert_eq!(std::fs::read(log.dir.join(layout::cut_name(3, 0, 0))).unwrap(), third);
+    }
 }
 
 /// Random bytes behind a good header, behind a good prefix, and in place of everything.

@@ -108,7 +108,12 @@ impl LogDir {
         }
         check_file(&lock_path)?;
         let handle = File::open(path).map_err(|source| io_error(path, "open", source))?;
-        Ok(Self { path: path.to_owned(), disk, handle: Arc::new(handle), lock: Arc::new(Lock(lock)) })
+        Ok(Self {
+            path: path.to_owned(),
+            disk,
+            handle: Arc::new(handle),
+            lock: Arc::new(Lock(lock)),
+        })
     }
 
     pub(super) fn disk(&self) -> &Arc<dyn Disk> {

@@ -381,9 +381,15 @@ impl LogReader {
             if mark_segment.max(self.sealed) >= next_id {
                 return Err(missing(&self.dir, next_id));
             }
-            let is_gap = self.goes_on_after(next_id)?;
-            let fault = if is_gap { Fault::Gap { segment: next_id } } else { fault };
-            return self.stop_at(self.position(), self.short_or(fault)?);
+            if !self.goes_on_after(next_id)? {
+                return self.stop_at(self.position(), self.short_or(fault)?);
+            }
+            if let Some(left) = self.left_behind()? {
+                return self.stop_at(self.position(), left);
+            }
+            // This segment may be sealed, whole: what is missing is the next.
+            let at = Position { segment: next_id, offset: 0 };
+            return self.stop_at(at, Fault::Gap { segment: next_id });
         };
         // The writer makes a segment only when it is done with the one before. What was not here a
         // moment ago may have come before that.
@@ -392,13 +398,8 @@ impl LogReader {
         if decode_next(bytes, self.chain, &mut self.record) != Err(Fault::Empty) {
             return Ok(Step::Again);
         }
-        let own_id = self.segment.header.segment_id;
-        let survey = self.survey_file(&self.segment.file, own_id, self.offset)?;
-        if survey.bytes > 0 {
-            return self.stop_at(self.position(), Fault::Stray);
-        }
-        if let Some(short) = survey.short {
-            return self.stop_at(self.position(), short);
+        if let Some(left) = self.left_behind()? {
+            return self.stop_at(self.position(), left);
         }
         match read_header(file, &path, next_id)? {
             Ok(next) => self.take_up(next),
@@ -406,6 +407,13 @@ impl LogReader {
             Err(fault @ Fault::Version { .. }) => Err(ReadError::Header { path, fault }),
             Err(fault) => self.stop_at(Position { segment: next_id, offset: 0 }, fault),
         }
+    }
+
+    /// What is wrong behind the last record of a segment that the log goes on after.
+    fn left_behind(&self) -> Result<Option<Fault>, ReadError> {
+        let own_id = self.segment.header.segment_id;
+        let survey = self.survey_file(&self.segment.file, own_id, self.offset)?;
+        Ok(if survey.bytes > 0 { Some(Fault::Stray) } else { survey.short })
     }
 
     fn take_up(&mut self, next: OpenSegment) -> Result<Step, ReadError> {

@@ -573,8 +573,7 @@ fn name_segment(
     let words = header.encode();
     spare.map.store_slot(0, &words);
     dir.rename(SPARE_NAME, &segment_name(header.segment_id))?;
-    let segment =
-        Segment { id: header.segment_id, file: Arc::new(spare.file), map: spare.map };
+    let segment = Segment { id: header.segment_id, file: Arc::new(spare.file), map: spare.map };
     Ok((segment, layout::crc(&words)))
 }
 
