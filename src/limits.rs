@@ -139,7 +139,7 @@ pub const SEGMENT_SIZE_MAX: u64 = 64 << 30;
 
 /// Records, counted in slots, between two snapshots: a replay of so many takes a fraction of a
 /// second.
-pub const SNAPSHOT_EVERY: u64 = 1_000_000;
+pub const SNAPSHOT_EVERY: u64 = 500_000;
 /// Fewest that can be configured: a snapshot may take as many bytes as a million slots do.
 pub const SNAPSHOT_EVERY_MIN: u64 = 10_000;
 /// Most: no log grows so long, and a sequence number and an interval never leave 64 bits.
