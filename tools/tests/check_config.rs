@@ -88,7 +88,7 @@ runtime and log
   halt file               OFF
   log goes to the disk    every 200 ms
   segment                 16777216 bytes
-  snapshot of the state   every 500000 records
+  snapshot of the state   every 1000000 records
   stays in its directory  the last 32 segments, and what the state needs
   the others go to        CONFIG/archive
   orders at once          4096
