@@ -2,33 +2,26 @@
 
 use crate::event::{Body, Record};
 use crate::input::Input;
-use crate::units::Ts;
 
-/// How far market data is in a log. It enters in the feed's order, so that the last of it there
-/// says how much of the feed has been played: all moments before it, and of its own moment as many
-/// inputs as the log has of that time.
+/// How far market data is in a log. It enters in the feed's order, so that a count says how much of
+/// the feed has been played. A time would not: one that a report had overtaken was moved up.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FeedPlace {
-    /// The time of the last of it; `None` before the first.
-    pub ts: Option<Ts>,
-    /// Inputs of that time.
-    pub inputs: usize,
+    /// Inputs of the feed in the log, from its beginning.
+    pub inputs: u64,
 }
 
-crate::image!(FeedPlace { ts, inputs });
+crate::image!(FeedPlace { inputs });
 
 impl FeedPlace {
     /// Takes in the next record of the log.
     pub fn note(&mut self, record: &Record) {
-        let Body::Input(
+        if let Body::Input(
             Input::Mark { .. } | Input::Bar { .. } | Input::Rate { .. } | Input::DayRoll {},
             _,
         ) = record.body
-        else {
-            return;
-        };
-        let ts = Some(record.head.ts);
-        self.inputs = if self.ts == ts { self.inputs + 1 } else { 1 };
-        self.ts = ts;
+        {
+            self.inputs += 1;
+        }
     }
 }

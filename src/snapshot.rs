@@ -34,7 +34,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 /// Version of the file and of the image in it: whoever changes what a state is made of raises it.
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 /// How a snapshot's name ends.
 pub const SUFFIX: &str = ".snap";
 /// Name of one that is being written.

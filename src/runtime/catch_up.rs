@@ -5,7 +5,7 @@ use crate::resume::FeedPlace;
 use crate::strategy::{Positions, Strategy};
 
 /// Plays a feed up to where a log ends, and gives back what is left of it, and how many whole
-/// moments have been played.
+/// moments have been played. All market data in the log has come from this feed, from its first.
 ///
 /// The strategy is shown everything that has been played, so that it remembers what it would
 /// remember; what it says to that is not heard, and it is told what is held now. Of the last moment
@@ -18,22 +18,16 @@ pub fn catch_up(
     positions: &Positions,
     place: FeedPlace,
 ) -> (Box<dyn Feed>, u64) {
-    let Some(last) = place.ts else { return (feed, 0) };
-    let mut moments = 0;
-    let mut inputs = place.inputs;
+    let (mut moments, mut left) = (0, place.inputs);
     let mut first = None;
     while let Some(mut tick) = feed.next_tick() {
-        let played = if tick.ts < last { tick.inputs.len() } else { inputs.min(tick.inputs.len()) };
-        if tick.ts > last || played < tick.inputs.len() {
-            if tick.ts == last {
-                tick.inputs.drain(..played);
-            }
+        let inputs = tick.inputs.len() as u64;
+        if left < inputs {
+            tick.inputs.drain(..usize::try_from(left).expect("fewer than there are"));
             first = Some(tick);
             break;
         }
-        if tick.ts == last {
-            inputs -= played;
-        }
+        left -= inputs;
         moments += 1;
         for bar in &tick.bars {
             let _ = strategy.on_bar(bar, positions);

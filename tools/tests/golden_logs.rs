@@ -37,7 +37,7 @@ const LOGS: &[Golden] = &[Golden {
     last_seq: 326,
     hash: 0xff68_90c9_dc07_8997,
     decide_version: 2,
-    snapshot: (2, 0x52cb_c3a6),
+    snapshot: (3, 0xc331_6d39),
 }];
 
 fn golden(name: &str) -> PathBuf {

@@ -180,6 +180,41 @@ fn a_halt_stands_until_it_is_resumed_whatever_starts_meanwhile() {
     assert!(!place.path("HALT.resumed").exists() && !file.exists());
 }
 
+/// A halt stands in the log that is resumed, whoever has deleted its file; the named command ends
+/// it, given while nothing ran.
+#[test]
+fn a_halt_in_a_resumed_log_ends_by_the_named_command_alone() {
+    let place = Place::new();
+    let file = place.path("HALT");
+    let name = file.to_str().unwrap();
+    let log = place.path("log");
+    let mut run = endless(&place, "log", &["--halt-file", name]);
+    good(&switch("halt", &file, "a bad day"));
+    until(&mut run, "halted", || ends_with(&log, &["a bad day", "halt", "halted"]));
+    drop(run);
+    fs::remove_file(&file).unwrap();
+
+    let resume = || {
+        let mut command = trade_engine();
+        command.arg("--config").arg(place.path("config.toml"));
+        command.arg("--data").arg(place.path("AAA.csv")).arg("--resume").arg(&log);
+        Run::start(command.args(["--json", "--pace", "realtime", "x1000", "--halt-file", name]))
+    };
+    let before = inputs(&log);
+    let mut run = resume();
+    until(&mut run, "it goes on", || inputs(&log) > before + 5);
+    until(&mut run, "latched again", || file.exists());
+    assert!(ends_with(&log, &["halt", "halted"]), "{:?}", story(&log));
+    drop(run);
+
+    good(&switch("resume", &file, "checked by two"));
+    let mut run = resume();
+    let told = ["halted", "checked by two", "resume", "resumed"];
+    until(&mut run, "resumed", || ends_with(&log, &told));
+    end(run, &log);
+    assert!(!place.path("HALT.resumed").exists() && !file.exists());
+}
+
 #[test]
 fn a_halted_lockstep_run_ends_in_order_on_interrupt() {
     let place = Place::new();
