@@ -200,7 +200,11 @@ fn what_is_no_snapshot_is_said_to_be_none() {
     fs::write(&path, &bytes).expect("a disk");
     let error = snapshot::read(&log.dir, &path, UpTo::End).expect_err("another version");
     let text = error.to_string();
-    assert!(text.contains("snapshot version 3 of decisions"), "{text}");
+    let (next, this) = (snapshot::VERSION + 1, snapshot::VERSION);
+    assert!(
+        text.contains(&format!("snapshot version {next} of decisions 2, expected {this}")),
+        "{text}"
+    );
     for empty in [&b""[..], b"TRADESNP", &[0; 200]] {
         fs::write(&path, empty).expect("a disk");
         assert!(matches!(fault(&log.dir, &path), Some(Fault::Magic)));
