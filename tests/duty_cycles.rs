@@ -405,6 +405,41 @@ fn a_log_that_stands_still_halts_new_orders_and_nothing_else() {
     }
 }
 
+/// The venue's reports have taken all the room that there is in the ring to a log that stands still:
+/// the gate closes all the same, and the halt is recorded when there is room again.
+#[test]
+fn a_burst_of_reports_keeps_no_gate_open() {
+    let mut stage = Stage::new(1_000, Release::Written);
+    for at in 0..40 {
+        stage.push(1, mark(at % 7));
+    }
+    // The gateway's marks are in the log; the trades that they lead to are not.
+    stage.hot_loop.do_work();
+    stage.push(1, order(2));
+    stage.hot_loop.do_work();
+    for _ in 0..1_000 {
+        stage.broker_loop.do_work();
+        stage.hot_loop.do_work();
+    }
+    let before = stage.hot_loop.state().seq();
+    stage.hot_loop.do_work();
+    assert_eq!(stage.hot_loop.state().seq(), before, "there is no room");
+    stage.hot_loop = stage.hot_loop.watching(Some(Lag::new(0, SyncPolicy::Never)));
+    while stage.shared.halt().is_none() {
+        stage.hot_loop.do_work();
+    }
+    assert_eq!(stage.shared.halt().map(|halt| halt.code), Some(Code::Journal));
+    assert_eq!(stage.hot_loop.state().seq(), before, "nobody has recorded it");
+    // The log moves again, and gets there at once.
+    for _ in 0..10_000 {
+        stage.turn();
+    }
+    let state = stage.hot_loop.state();
+    assert_eq!(state.halted(), Some(Code::Journal));
+    let order = state.order(ClOrdId::new(3, 2));
+    assert!(order.is_none_or(|order| order.ord_status() == OrdStatus::Rejected), "{order:?}");
+}
+
 /// One that keeps up never halts, whatever the clock says.
 #[test]
 fn a_log_that_keeps_up_is_never_behind() {

@@ -178,13 +178,7 @@ impl LogDir {
         self.disk.sync_all(&self.path, &self.handle)
     }
 
-    /// Puts the bytes of a file of the log on the disk.
-    pub(super) fn sync_data(&self, name: &str, file: &File) -> io::Result<()> {
-        self.disk.sync_data(&self.file_path(name), file)
-    }
-
-    /// The same with all that the file system keeps of it: for a file that is new or has changed
-    /// its size.
+    /// Puts a file of the log on the disk, with all that the file system keeps of it.
     pub(super) fn sync_all(&self, name: &str, file: &File) -> io::Result<()> {
         self.disk.sync_all(&self.file_path(name), file)
     }

@@ -4,6 +4,7 @@
 use crate::journal::dir::Lock;
 use crate::journal::disk::Disk;
 use crate::journal::layout::{Position, segment_name};
+use crate::journal::seal::Progress;
 use crate::journal::synced::SyncedFile;
 use crate::journal::writer::UNSYNCED_MAX;
 use arrayvec::ArrayVec;
@@ -20,6 +21,7 @@ pub struct SyncErrand {
     /// Nobody else takes the log up while a mark may still be written.
     pub(super) lock: Arc<Lock>,
     pub(super) disk: Arc<dyn Disk>,
+    pub(super) progress: Arc<Progress>,
     /// Closed segments and the open one, in their order.
     pub(super) files: ArrayVec<(u64, Arc<File>), { UNSYNCED_MAX + 1 }>,
     /// The directory, if segments were made since it was last synced.
@@ -33,24 +35,50 @@ pub struct SyncErrand {
 
 /// What came of a [`SyncErrand`], for [`Journal::end_sync`](super::Journal::end_sync).
 #[derive(Debug)]
-pub struct SyncOutcome(pub(super) io::Result<SyncedFile>);
+pub struct SyncOutcome(pub(super) Result<SyncedFile, SyncFailure>);
+
+/// Why a sync has failed.
+#[derive(Debug)]
+pub(super) enum SyncFailure {
+    /// The disk says so.
+    Disk(io::Error),
+    /// Another sync of the log has failed: of what this one was to put on the disk, maybe.
+    Another,
+}
+
+impl SyncOutcome {
+    /// Whether the sync failed, which is final.
+    pub const fn has_failed(&self) -> bool {
+        self.0.is_err()
+    }
+}
 
 impl SyncErrand {
-    /// Waits for the disk: first what the mark speaks of, then the mark.
+    /// Waits for the disk: first what the mark speaks of, then the mark. A failure is known to the
+    /// writer and the sealer before this comes back.
     pub fn run(self) -> SyncOutcome {
-        SyncOutcome(self.put())
+        let progress = Arc::clone(&self.progress);
+        SyncOutcome(self.put().inspect_err(|_| progress.set_failed()))
     }
 
-    fn put(self) -> io::Result<SyncedFile> {
+    fn put(self) -> Result<SyncedFile, SyncFailure> {
+        self.put_files().map_err(SyncFailure::Disk)?;
+        // The kernel may have told the other one alone.
+        if self.progress.has_failed() {
+            return Err(SyncFailure::Another);
+        }
+        let mut synced = self.synced;
+        synced
+            .advance(&*self.disk, &self.dir, self.seq, self.position, self.epoch)
+            .map_err(SyncFailure::Disk)?;
+        drop(self.lock);
+        Ok(synced)
+    }
+
+    fn put_files(&self) -> io::Result<()> {
         for (id, file) in &self.files {
             self.disk.sync_data(&self.dir.join(segment_name(*id)), file)?;
         }
-        if let Some(names) = &self.names {
-            self.disk.sync_all(&self.dir, names)?;
-        }
-        let mut synced = self.synced;
-        synced.advance(&*self.disk, &self.dir, self.seq, self.position, self.epoch)?;
-        drop(self.lock);
-        Ok(synced)
+        self.names.as_ref().map_or(Ok(()), |names| self.disk.sync_all(&self.dir, names))
     }
 }

@@ -2,10 +2,10 @@
 //! last one elsewhere can tell any change of the log, even one with every checksum made to fit.
 //!
 //! Made beside the writer, in small steps, by whoever holds the [`Sealer`]: an append waits for no
-//! digest and for no sync of a closed segment.
+//! digest and, while the sealer keeps up, for no sync of a closed segment.
 
 use crate::journal::archived::first_segment;
-use crate::journal::dir::{ids_in, io_error, open_plain, private_options};
+use crate::journal::dir::{Lock, LogDir, ids_in, io_error, open_plain, private_options};
 use crate::journal::disk::Disk;
 use crate::journal::error::{JournalError, ReadError};
 use crate::journal::layout::{
@@ -28,6 +28,8 @@ const BUFFER_SIZE: usize = 64 << 10;
 pub(super) struct Progress {
     /// Id of the last closed segment.
     closed: AtomicU64,
+    /// Id of the last segment that the sealer has put on the disk, name and all.
+    settled: AtomicU64,
     /// There is no writer any more.
     over: AtomicBool,
     /// A sync failed, whoever tried: nothing more is taken, and nothing called durable.
@@ -39,6 +41,16 @@ impl Progress {
         // SYNC POINT closed: pairs with the Acquire in `Sealer::step`. What the writer stored in
         // the segment is visible to whoever sees it closed.
         self.closed.store(id, Ordering::Release);
+    }
+
+    fn set_settled(&self, id: u64) {
+        // SYNC POINT settled: pairs with the Acquire in `settled`.
+        self.settled.store(id, Ordering::Release);
+    }
+
+    pub(super) fn settled(&self) -> u64 {
+        // SYNC POINT settled: pairs with the Release in `set_settled`.
+        self.settled.load(Ordering::Acquire)
     }
 
     pub(super) fn set_over(&self) {
@@ -72,6 +84,8 @@ pub enum Sealing {
 #[derive(Debug)]
 pub struct Sealer {
     dir: PathBuf,
+    /// Nobody else takes the log up while a seal may still be written.
+    _lock: Arc<Lock>,
     disk: Arc<dyn Disk>,
     progress: Arc<Progress>,
     /// Id of the last sealed segment, and its seal.
@@ -87,15 +101,22 @@ pub struct Sealer {
 impl Sealer {
     /// A sealer behind segment `last`, whose seal is `seal`.
     pub(super) fn new(
-        dir: &Path,
-        disk: Arc<dyn Disk>,
+        dir: &LogDir,
         progress: Arc<Progress>,
         last: u64,
         seal: Option<Seal>,
     ) -> Self {
-        let (dir, open, refused) = (dir.to_owned(), None, None);
-        let buffer = vec![0; STEP_SIZE].into_boxed_slice();
-        Self { dir, disk, progress, last, seal, open, buffer, refused }
+        Self {
+            dir: dir.path().to_owned(),
+            _lock: Arc::clone(dir.lock()),
+            disk: Arc::clone(dir.disk()),
+            progress,
+            last,
+            seal,
+            open: None,
+            buffer: vec![0; STEP_SIZE].into_boxed_slice(),
+            refused: None,
+        }
     }
 
     /// One bounded step, and at most one sync or two.
@@ -119,6 +140,7 @@ impl Sealer {
         let Some(open) = &mut self.open else {
             let open = self.begin(id).inspect_err(|_| self.progress.set_failed())?;
             self.open = Some(open);
+            self.progress.set_settled(id);
             return Ok(Sealing::Worked);
         };
         match open.take(&mut self.buffer) {
@@ -259,14 +281,25 @@ pub struct Seals {
 
 /// Digests every sealed segment of the log in `dir` again and compares; looks for the root that
 /// somebody has kept from an earlier day, if one is given. Of archived segments the last one's seal
-/// is taken as it is: the next is chained to it.
+/// is taken as it is: the next is chained to it. What is archived meanwhile is looked for no more.
 ///
 /// # Errors
 ///
 /// A segment is not what its seal says, a seal is missing in front of another, or the system
 /// refuses.
 pub fn check_seals(dir: &Path, wanted: Option<Seal>) -> Result<Seals, ReadError> {
-    let (first, sealed) = (first_segment(dir)?, last_sealed(dir)?);
+    loop {
+        let first = first_segment(dir)?;
+        match check_seals_from(dir, first, wanted) {
+            Err(ReadError::MissingSegment { .. } | ReadError::NoSeal { .. })
+                if first_segment(dir)? > first => {}
+            checked => return checked,
+        }
+    }
+}
+
+fn check_seals_from(dir: &Path, first: u64, wanted: Option<Seal>) -> Result<Seals, ReadError> {
+    let sealed = last_sealed(dir)?;
     let mut seals = Seals { first, sealed, ..Seals::default() };
     for id in (first - 1).max(1)..=sealed {
         let seal = needed_seal(dir, id)?;

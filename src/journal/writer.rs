@@ -3,7 +3,7 @@
 
 use crate::journal::dir::{LogDir, allocate, io_error, release_tail};
 use crate::journal::disk::{Disk, MachineDisk};
-use crate::journal::errand::{SyncErrand, SyncOutcome};
+use crate::journal::errand::{SyncErrand, SyncFailure, SyncOutcome};
 use crate::journal::error::JournalError;
 use crate::journal::layout::{
     self, EPOCH_FIRST, HEADER_SIZE, KIND_MARK, Mark, PAGE_SIZE, Position, SECTOR_SIZE,
@@ -137,8 +137,7 @@ impl Journal {
         let ((segment, crc), synced) = begun?;
         dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
         let progress = Arc::new(Progress::default());
-        let disk = Arc::clone(dir.disk());
-        let sealer = Sealer::new(dir.path(), disk, Arc::clone(&progress), 0, None);
+        let sealer = Sealer::new(&dir, Arc::clone(&progress), 0, None);
         let files = Files { segment, synced, progress, sealer };
         Ok(Self::new(dir, options, &Start { crc, ..start }, files))
     }
@@ -162,8 +161,7 @@ impl Journal {
         dir.sync().map_err(|source| io_error(dir.path(), "sync", source))?;
         let progress = Arc::new(Progress::default());
         progress.set_closed(last);
-        let disk = Arc::clone(dir.disk());
-        let sealer = Sealer::new(dir.path(), disk, Arc::clone(&progress), last, root);
+        let sealer = Sealer::new(&dir, Arc::clone(&progress), last, root);
         let files = Files { segment, synced, progress, sealer };
         Ok(Self::new(dir, options, &Start { crc, ..start }, files))
     }
@@ -306,13 +304,25 @@ impl Journal {
             self.segment.map.prefault(self.prefaulted);
             self.prefaulted += PAGE_SIZE;
         }
+        self.provide()?;
+        if let Some(sealer) = &mut self.sealer {
+            sealer.step()?;
+        }
+        Ok(())
+    }
+
+    /// Makes the next segment when half of this one is full: what [`maintain`](Self::maintain) does
+    /// first, for a journal that is never idle.
+    ///
+    /// # Errors
+    ///
+    /// There is no room for it: as [`maintain`](Self::maintain).
+    pub fn provide(&mut self) -> Result<(), JournalError> {
+        let size = self.options.segment_size;
         if self.spare.is_none() && !self.spare_refused && self.offset >= size / 2 {
             self.spare_refused = true;
             self.spare = Some(make_spare(&self.dir, size)?);
             self.spare_refused = false;
-        }
-        if let Some(sealer) = &mut self.sealer {
-            sealer.step()?;
         }
         Ok(())
     }
@@ -331,9 +341,11 @@ impl Journal {
 
     /// Closes the segment and begins the next. Nothing changes if that fails.
     fn roll(&mut self) -> Result<(), JournalError> {
+        let settled = self.progress.settled();
+        self.unsynced.retain(|(id, _)| *id > settled);
         if self.unsynced.is_full() {
-            let (id, oldest) = self.unsynced.remove(0);
-            self.or_fail(self.dir.sync_data(&segment_name(id), &oldest))?;
+            let (id, _) = self.unsynced.remove(0);
+            self.or_fail(self.sync_anew(&segment_name(id)))?;
         }
         let spare = match self.spare.take() {
             Some(spare) => spare,
@@ -352,6 +364,13 @@ impl Journal {
         self.offset = HEADER_SIZE;
         self.prefaulted = HEADER_SIZE;
         Ok(())
+    }
+
+    /// Puts the bytes of a closed segment on the disk. Opened anew: the kernel tells each open file
+    /// once that its bytes could not be written, and a sync that is under way holds the other one.
+    fn sync_anew(&self, name: &str) -> io::Result<()> {
+        let path = self.dir.file_path(name);
+        self.dir.disk().sync_data(&path, &File::open(&path)?)
     }
 
     /// Puts everything appended so far on the disk, then the mark that says so. Returns the last
@@ -399,6 +418,7 @@ impl Journal {
         Ok(Some(SyncErrand {
             dir: self.dir.path().to_owned(),
             lock: Arc::clone(self.dir.lock()),
+            progress: Arc::clone(&self.progress),
             disk: Arc::clone(self.dir.disk()),
             files,
             names: std::mem::take(&mut self.dir_changed).then(|| Arc::clone(self.dir.handle())),
@@ -421,7 +441,11 @@ impl Journal {
     pub fn end_sync(&mut self, outcome: SyncOutcome) -> Result<u64, JournalError> {
         assert!(self.is_syncing, "a sync was begun");
         self.is_syncing = false;
-        self.synced = self.or_fail(outcome.0)?;
+        self.synced = match outcome.0 {
+            Ok(synced) => synced,
+            Err(SyncFailure::Disk(error)) => return self.or_fail(Err(error)),
+            Err(SyncFailure::Another) => return Err(self.sync_failed()),
+        };
         let mark = self.synced.mark();
         self.unsynced.retain(|(id, _)| *id >= mark.position.segment);
         Ok(mark.seq)
@@ -434,6 +458,10 @@ impl Journal {
     ///
     /// As [`sync`](Self::sync). Or a seal could not be written: the log is whole and on the disk,
     /// and the next recovery makes what is missing.
+    ///
+    /// # Panics
+    ///
+    /// A sync was begun and has not ended.
     pub fn close(mut self) -> Result<u64, JournalError> {
         let seq = self.sync()?;
         release_tail(&self.segment.file, self.offset, self.options.segment_size);
@@ -469,12 +497,18 @@ impl Journal {
         Position { segment: self.segment.id, offset: self.offset }
     }
 
-    fn check_alive(&self) -> Result<(), JournalError> {
-        if self.progress.has_failed() {
-            let dir = self.dir.path().to_owned();
-            return Err(JournalError::SyncFailed { dir, synced_seq: self.synced_seq() });
-        }
-        Ok(())
+    /// Whether it can go on.
+    ///
+    /// # Errors
+    ///
+    /// [`JournalError::SyncFailed`] once a sync has failed, whoever asked for it.
+    pub fn check_alive(&self) -> Result<(), JournalError> {
+        if self.progress.has_failed() { Err(self.sync_failed()) } else { Ok(()) }
+    }
+
+    fn sync_failed(&self) -> JournalError {
+        let dir = self.dir.path().to_owned();
+        JournalError::SyncFailed { dir, synced_seq: self.synced_seq() }
     }
 
     fn or_fail<T>(&self, outcome: io::Result<T>) -> Result<T, JournalError> {

@@ -20,6 +20,7 @@ const BREATH: Duration = Duration::from_micros(100);
 pub struct DiskLoop {
     errands: Consumer<SyncErrand>,
     outcomes: Producer<SyncOutcome>,
+    /// `None` once there is nothing more to seal.
     sealer: Option<Sealer>,
     shared: Shared,
     parker: Parker,
@@ -47,39 +48,54 @@ impl DiskLoop {
         self
     }
 
-    /// A failed sync is final whoever tried it.
-    fn fail(&mut self, error: JournalError) -> Turn {
-        self.shared.set_journal_failed();
-        self.refused = Some(error);
-        Turn::Done
+    /// One step of the sealer. The journal may still want a sync when there is no more to seal: one
+    /// that could not be written ends the sealing, not the log.
+    fn seal(&mut self) -> Turn {
+        let Some(sealer) = &mut self.sealer else { return Turn::Idle };
+        match sealer.step() {
+            Ok(Sealing::Worked) => return Turn::Worked,
+            Ok(Sealing::Idle) => return Turn::Idle,
+            Ok(Sealing::Over) => {
+                let sealer = self.sealer.take().expect("it has just made a step");
+                self.refused = sealer.finish().err();
+            }
+            Err(error) => {
+                // A failed sync is final whoever tried it.
+                self.shared.set_journal_failed();
+                self.sealer = None;
+                self.refused = Some(error);
+            }
+        }
+        Turn::Worked
     }
 }
 
 impl Agent for DiskLoop {
     fn do_work(&mut self) -> Turn {
+        // Before the ring is looked at: a journal that is gone has put into it what it would.
+        let is_abandoned = self.errands.is_abandoned();
         if let Ok(errand) = self.errands.pop() {
+            let outcome = errand.run();
+            let has_failed = outcome.has_failed();
             // There is one errand at a time; a journal that is gone wants no answer.
-            let _ = self.outcomes.push(errand.run());
+            let _ = self.outcomes.push(outcome);
+            if has_failed {
+                // No order leaves from here on, however long the journal takes to hear of it.
+                self.shared.set_journal_failed();
+            }
             return Turn::Worked;
         }
-        let sealer = self.sealer.as_mut().expect("called before the end alone");
-        match sealer.step() {
-            Ok(Sealing::Worked) => {
-                if self.shares_core {
-                    self.parker.park_timeout(BREATH);
-                }
+        match self.seal() {
+            Turn::Worked if self.shares_core => {
+                self.parker.park_timeout(BREATH);
                 Turn::Worked
             }
-            Ok(Sealing::Idle) => {
+            Turn::Idle if is_abandoned && self.sealer.is_none() => Turn::Done,
+            Turn::Idle => {
                 self.parker.park_timeout(NAP);
                 Turn::Idle
             }
-            Ok(Sealing::Over) => {
-                let sealer = self.sealer.take().expect("called before the end alone");
-                self.refused = sealer.finish().err();
-                Turn::Done
-            }
-            Err(error) => self.fail(error),
+            turn @ (Turn::Worked | Turn::Done) => turn,
         }
     }
 

@@ -86,6 +86,8 @@ pub struct HotLoop {
     kept: Kept,
     /// Whether it is watched how far the log is behind.
     lag: Option<Lag>,
+    /// That it is: to be recorded when there is room.
+    behind: Option<Input>,
     done: bool,
 }
 
@@ -163,8 +165,21 @@ impl HotLoop {
         let (barrier, halted) = (Barrier::default(), engine.state().halted());
         let seq = engine.state().seq();
         shared.set_halt(halted.map(|code| Halt { code, seq }));
-        let (kills_taken, lag, done) = (0, None, false);
-        Self { engine, ends, shared, clock, group, barrier, halted, kills_taken, kept, lag, done }
+        let (kills_taken, lag, behind, done) = (0, None, None, false);
+        Self {
+            engine,
+            ends,
+            shared,
+            clock,
+            group,
+            barrier,
+            halted,
+            kills_taken,
+            kept,
+            lag,
+            behind,
+            done,
+        }
     }
 
     /// Halts new exposure once the log is too far behind; without, it is waited for.
@@ -295,15 +310,28 @@ impl HotLoop {
     /// The log does not keep up: what is in the ring to it is kept, what is at the gate comes back,
     /// and nothing new is let out until a person says so. The disk has no say in when a venue gets
     /// an order.
+    ///
+    /// The gate closes at once; the record that says so waits for room, which reports may have
+    /// taken, and for the end of a sweep.
     fn halt_if_behind(&mut self) -> bool {
         let Some(lag) = &mut self.lag else { return false };
         let seq = self.engine.state().seq();
-        let Some(waited_ms) = lag.look(&self.clock, &self.shared, seq) else { return false };
-        let slots = SLOTS_PER_INPUT_MAX + KILL_WORDS_SLOTS + self.kept.slots;
-        if self.halted.is_some() || self.sweeping() || !self.has_room(slots, 0) {
+        let waited_ms = lag.look(&self.clock, &self.shared, seq);
+        if self.halted.is_some() {
+            self.behind = None;
             return false;
         }
-        self.command(&Input::LogBehind { written: self.shared.written(), waited_ms });
+        if let (Some(waited_ms), None) = (waited_ms, self.behind) {
+            let written = self.shared.written();
+            self.behind = Some(Input::LogBehind { written, waited_ms });
+            self.shared.set_halt(Some(Halt { code: Code::Journal, seq }));
+        }
+        let Some(input) = self.behind else { return false };
+        if self.sweeping() || !self.may_take(SLOTS_PER_INPUT_MAX, 0) {
+            return false;
+        }
+        self.behind = None;
+        self.command(&input);
         true
     }
 

@@ -85,6 +85,10 @@ impl JournalLoop {
         journal.append_chunk(first, second)?;
         chunk.commit_all();
         self.shared.set_written(journal.written_seq());
+        // Not only when idle: without it a journal that is always busy would find no room too late.
+        if let Err(error) = journal.provide() {
+            self.run_out(error);
+        }
         Ok(true)
     }
 
@@ -95,13 +99,18 @@ impl JournalLoop {
         self.shortage.get_or_insert(error);
     }
 
-    /// Takes up what came of the last sync, and asks for the next when it is due.
-    fn sync_if_due(&mut self) -> Result<(), JournalError> {
+    /// Takes up what came of the last sync, or that another one has failed.
+    fn hear(&mut self) -> Result<(), JournalError> {
         let journal = self.journal.as_mut().expect("called before the end alone");
         if let Ok(outcome) = self.outcomes.pop() {
             self.is_syncing = false;
             self.shared.set_synced(journal.end_sync(outcome)?);
         }
+        journal.check_alive()
+    }
+
+    /// Asks for a sync when it is due.
+    fn sync_if_due(&mut self) -> Result<(), JournalError> {
         let is_due = match self.policy {
             SyncPolicy::Never => false,
             SyncPolicy::EveryBatch => true,
@@ -158,7 +167,8 @@ impl Agent for JournalLoop {
         // Ask before draining, not after: what the engine pushed before it let go of its end is
         // visible to the drain below. Asked after, a record pushed in between would be lost.
         let abandoned = self.records.is_abandoned();
-        match self.drain().and_then(|worked| self.sync_if_due().map(|()| worked)) {
+        let worked = self.hear().and_then(|()| self.drain());
+        match worked.and_then(|worked| self.sync_if_due().map(|()| worked)) {
             Ok(true) => Turn::Worked,
             Ok(false) if abandoned => self.end(),
             Ok(false) => Turn::Idle,

@@ -124,6 +124,8 @@ pub struct Outcome {
     pub latencies: Latencies,
     /// The log's last sequence number, or what kept it from going on.
     pub journal: Result<u64, JournalError>,
+    /// Why not all of the log is sealed: it is whole, and the next recovery makes what is missing.
+    pub unsealed: Option<JournalError>,
     /// Where the threads ran.
     pub cores: Cores,
     /// Whether the engine thread got its core.
@@ -290,7 +292,7 @@ fn start_others(
     Ok(vec![spawn("journal+broker+gateway", agents, idle, core)?])
 }
 
-/// However few cores there are, a disk that does not come back holds no other duty cycle.
+/// However few cores there are, a sync that does not come back holds no other duty cycle.
 fn start_disk(disk_loop: DiskLoop, cores: &Cores) -> std::io::Result<JoinHandle<Findings>> {
     let spare = match cores.layout {
         Layout::Many => cores.others.get(3),
@@ -341,11 +343,16 @@ impl Running {
             findings.merge(other.join().expect("a duty cycle does not panic"));
         }
         let journal = findings.journal.expect("the journal always says how it ended");
-        let journal = journal.and_then(|seq| findings.unsealed.map_or(Ok(seq), Err));
+        let (journal, unsealed) = match (journal, findings.unsealed) {
+            // The sealer's was the sync that failed: it knows why.
+            (Err(JournalError::SyncFailed { .. }), Some(cause)) => (Err(cause), None),
+            ends => ends,
+        };
         Outcome {
             state: engine.state().clone(),
             latencies: findings.latencies,
             journal,
+            unsealed,
             cores: self.cores,
             pinned,
         }
