@@ -104,7 +104,27 @@ pub fn archive(dir: &Path, keep: u64, to: &dyn Archive) -> Result<Archived, Jour
         }
         break;
     }
+    if !outcome.moved.is_empty() {
+        forget_before(dir)?;
+    }
     Ok(outcome)
+}
+
+/// Removes the snapshots that no record here goes on from. They were caches: whoever brings the
+/// segments back needs none of them.
+fn forget_before(dir: &Path) -> Result<(), ReadError> {
+    let first = LogReader::open(dir)?.first_seq();
+    // One of all that is archived, and of no more, is what the rest goes on from.
+    let up_to = UpTo::Seq(first.saturating_sub(2));
+    for path in snapshot::list(dir, up_to).map_err(|source| failed(dir, "list", source))? {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(failed(&path, "remove", source));
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// The segment in which the newest snapshot lies that is believed and below the synced mark: what

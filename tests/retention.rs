@@ -443,6 +443,22 @@ fn a_segment_that_was_changed_since_it_was_sealed_stays() {
     assert_eq!(segments_in(&whole.there()), [1]);
 }
 
+/// What the archived records went on from nobody here can use; what the kept ones do stays.
+#[test]
+fn snapshots_of_what_is_archived_go_with_it() {
+    let whole = Whole::new(8);
+    let [early, last] = [whole.snapshot_in(3), whole.snapshot_in(whole.segments - 1)];
+    // Nothing goes, and nothing is forgotten.
+    whole.archive(whole.segments).expect("a disk");
+    assert!(early.exists() && last.exists());
+    let moved = whole.archive(2).expect("a disk").moved;
+    assert!(moved.contains(&3), "{moved:?}");
+    assert!(!early.exists() && last.exists());
+    whole.require_same_state();
+    whole.put_back();
+    whole.require_same_state();
+}
+
 #[test]
 fn without_its_snapshot_a_shortened_log_says_what_is_missing_and_where_it_is() {
     let whole = Whole::new(7);

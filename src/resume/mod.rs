@@ -22,6 +22,7 @@ use crate::event::{DECIDE_VERSION, Record};
 use crate::input::Input;
 use crate::journal::verdict::MarkSource;
 use crate::journal::{Cut, Journal, JournalError, JournalOptions, ReadError, layout, recover};
+use crate::limits::SLOTS_PER_INPUT_MAX;
 use crate::replay::{Redecide, ReplayError};
 use crate::snapshot;
 use crate::units::Ts;
@@ -43,6 +44,11 @@ pub enum ResumeError {
         /// The log's directory.
         dir: PathBuf,
     },
+    /// What it has behind its last whole group is more than one group.
+    NoGroup {
+        /// The log's directory.
+        dir: PathBuf,
+    },
     /// Another program's decisions.
     Decisions {
         /// Their version, as the log says.
@@ -61,6 +67,12 @@ impl fmt::Display for ResumeError {
             Self::NoHead { dir } => write!(
                 f,
                 "{}: ends before its head is complete: nothing had been sent, begin a new log",
+                dir.display()
+            ),
+            Self::NoGroup { dir } => write!(
+                f,
+                "{}: its last group does not end, and is longer than any: the engine did not \
+                 write it",
                 dir.display()
             ),
             Self::Decisions { found } => write!(
@@ -150,8 +162,11 @@ pub fn take_up(dir: &Path, options: JournalOptions) -> Result<Recovered, ResumeE
         if layout::seq(&slots[0]) <= recovery.group_end_seq {
             replay.next(slots)?;
         } else {
-            // Less than what one input may cause.
             unfinished.push(slots.to_vec());
+            // One group, which is one input and what it causes.
+            if unfinished.len() > SLOTS_PER_INPUT_MAX {
+                return Err(ResumeError::NoGroup { dir: dir.to_owned() });
+            }
         }
     }
     let of_segment = Some(reader.decide_version()).filter(|version| *version != 0);

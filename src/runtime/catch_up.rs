@@ -11,7 +11,8 @@ use crate::strategy::{Positions, Strategy};
 /// remember; what it says to that is not heard, and it is told what is held now. Of the last moment
 /// it may have been asked or not: if all of that moment's inputs are in the log it is not asked
 /// again, since an order given twice is worse than one that is missed. If some are missing it had
-/// not been asked: the rest of the moment is played, and then it is.
+/// not been asked: the rest of the moment is played, and then it is. A moment without market data
+/// goes with the one before it.
 pub fn catch_up(
     mut feed: Box<dyn Feed>,
     strategy: &mut dyn Strategy,
@@ -21,13 +22,18 @@ pub fn catch_up(
     let (mut moments, mut left) = (0, place.inputs);
     let mut first = None;
     while let Some(mut tick) = feed.next_tick() {
-        let inputs = tick.inputs.len() as u64;
-        if left < inputs {
-            tick.inputs.drain(..usize::try_from(left).expect("fewer than there are"));
+        let counted = tick.inputs.iter().filter(|input| FeedPlace::counts(input)).count() as u64;
+        if left < counted {
+            // What is not counted goes with what comes before it.
+            tick.inputs.retain(|input| {
+                let is_played = left > 0;
+                left -= u64::from(is_played && FeedPlace::counts(input));
+                !is_played
+            });
             first = Some(tick);
             break;
         }
-        left -= inputs;
+        left -= counted;
         moments += 1;
         for bar in &tick.bars {
             let _ = strategy.on_bar(bar, positions);

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 use trade_engine::config::Retention;
-use trade_engine::journal::{DirArchive, LogLock};
+use trade_engine::journal::{DirArchive, LogLock, LogReader};
 use trade_engine::retention;
-use trade_engine::snapshot::UpTo;
+use trade_engine::snapshot::{self, UpTo};
 
 /// How often a running engine is looked at.
 const TURN: Duration = Duration::from_millis(50);
@@ -95,9 +95,7 @@ impl SnapshotThread {
         let flag = Arc::clone(&is_over);
         let thread = std::thread::Builder::new().name("snapshots".to_owned()).spawn(move || {
             let keeper = retention.map(|retention| Keeper::new(&dir, &retention));
-            if let Err(error) = follow(&dir, every, keeper, written, &flag, &mut |what| say(what)) {
-                say(&format!("no more snapshots: {error}"));
-            }
+            follow(&dir, every, keeper, written, &flag, &mut |what| say(what));
         })?;
         Ok(Self { is_over, thread: Some(thread) })
     }
@@ -129,48 +127,79 @@ impl Keeper {
         Self { keep: retention.keep_segments, to: DirArchive::new(&retention.archive.join(name)) }
     }
 
-    /// Says what is wrong, if it is: nothing more is archived then, and all of it is still there.
-    fn archive(self, dir: &Path, say: &mut dyn FnMut(&str)) -> Option<Self> {
-        match retention::archive(dir, self.keep, &self.to) {
-            // What stays now goes when it is synced, or has a snapshot behind it.
-            Ok(_) => Some(self),
-            Err(error) => {
-                say(&format!("nothing more of the log is archived: {error}"));
-                None
-            }
+    /// Says what is wrong, if it is. What stays now, for that or because it is not synced or has no
+    /// snapshot behind it, goes another time.
+    fn archive(&self, dir: &Path, say: &mut dyn FnMut(&str)) {
+        if let Err(error) = retention::archive(dir, self.keep, &self.to) {
+            say(&format!("the log is not archived for now: {error}"));
         }
     }
 }
 
+/// What is wrong is said each time that something is due, and tried again with the next: somebody
+/// else may have been at it, or a disk full for a while.
 fn follow(
     dir: &Path,
     every: u64,
-    mut keeper: Option<Keeper>,
+    keeper: Option<Keeper>,
     written: impl Fn() -> u64,
     is_over: &AtomicBool,
     say: &mut dyn FnMut(&str),
-) -> Result<(), LogError> {
+) {
     let mut due = next_due(written(), every);
     let mut maker = None;
     loop {
         let is_last = is_over.load(Ordering::Acquire);
         if written() >= due {
-            let maker = match &mut maker {
-                Some(maker) => maker,
-                None => maker.insert(SnapshotMaker::open(dir, every, say)?),
+            due = match write_due(dir, every, &mut maker, say) {
+                Ok(due) => due,
+                Err(error) => {
+                    say(&format!("no snapshot for now: {error}"));
+                    maker = None;
+                    next_due(written(), every)
+                }
             };
-            while maker.write_next()?.is_some() {}
-            due = maker.due();
-            if !is_last {
-                keeper = keeper.and_then(|keeper| keeper.archive(dir, say));
+            if let Some(keeper) = keeper.as_ref().filter(|_| !is_last) {
+                keeper.archive(dir, say);
             }
         }
         if is_last {
             // Nobody writes it any more; whoever has taken it up since archives it himself.
-            let held = keeper.as_ref().and_then(|_| LogLock::take(dir).ok());
-            keeper.filter(|_| held.is_some()).and_then(|keeper| keeper.archive(dir, say));
-            return Ok(());
+            if let (Some(keeper), Ok(_held)) = (&keeper, LogLock::take(dir)) {
+                keeper.archive(dir, say);
+            }
+            return;
         }
         std::thread::park_timeout(TURN);
     }
+}
+
+/// Whether a snapshot would leave room for the next segments: a cache must not end the log.
+fn has_room(dir: &Path) -> bool {
+    let segment = LogReader::open(dir).map_or(0, |reader| reader.segment_size());
+    let newest = snapshot::list(dir, UpTo::End).ok().and_then(|list| list.into_iter().next());
+    let newest = newest.and_then(|path| std::fs::metadata(path).ok()).map_or(0, |of| of.len());
+    // A system that does not say is taken to have room.
+    let Ok(disk) = rustix::fs::statvfs(dir) else { return true };
+    let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+    free >= (segment + newest).saturating_mul(2)
+}
+
+/// Writes the snapshots that are due; says from where on the next one is.
+fn write_due(
+    dir: &Path,
+    every: u64,
+    maker: &mut Option<SnapshotMaker>,
+    say: &mut dyn FnMut(&str),
+) -> Result<u64, LogError> {
+    let maker = match maker {
+        Some(maker) => maker,
+        None => maker.insert(SnapshotMaker::open(dir, every, say)?),
+    };
+    if !has_room(dir) {
+        say("no snapshot for now: the disk has room for the log alone");
+        return Ok(next_due(maker.due(), every));
+    }
+    while maker.write_next()?.is_some() {}
+    Ok(maker.due())
 }

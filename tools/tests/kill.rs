@@ -89,7 +89,7 @@ fn config(release: &str) -> String {
          reject_rate = \"0.1\"\nseed = 7",
     );
     text += "\n[capacity]\norders = 512\nexecutions = 65536\nevent_ring_slots = 4096\n\
-             [log]\nsegment_size = 1048576\n";
+             [log]\nsegment_size = 65536\n";
     let more = SYMBOLS[2..].iter();
     more.fold(text, |text, symbol| {
         text + &format!("[[instruments]]\nsymbol = \"{symbol}\"\ntick_size = \"0.01\"\n")

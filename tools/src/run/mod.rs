@@ -466,8 +466,11 @@ fn finish(
     out: &mut impl Write,
 ) -> Result<(), RunError> {
     if let Err(error) = &outcome.journal {
-        let whole = "what was recorded before is whole; `replay verify` says how far";
+        let whole = "`replay verify` says how far it is whole";
         return Err(RunError::Setting(format!("the log cannot go on: {error}; {whole}")));
+    }
+    if let Some(error) = &outcome.unsealed {
+        say(&format!("not all of the log is sealed, the next recovery does it: {error}"));
     }
     let summary = Summary::read(dir)?;
     if replayed_hash(dir)? != outcome.state.hash() {
