@@ -7,13 +7,19 @@ mod log;
 use log::{
     append, image_of, read_all, read_checked, record, records, recover_twice, temp_dir, tiny,
 };
+use std::fs::{DirBuilder, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use trade_engine::config::SyncPolicy;
 use trade_engine::journal::layout;
-use trade_engine::journal::{Journal, JournalError, JournalOptions, recover};
+use trade_engine::journal::{
+    Disk, Journal, JournalError, JournalOptions, Sealing, check_seals, recover,
+};
 use trade_engine::runtime::{Agent, Clock, JournalLoop, Shared, Turn};
 
 const SIGBUS: i32 = 7;
@@ -270,4 +276,103 @@ fn links_in_a_log_are_refused_and_followed_by_nobody() {
     };
     assert!(matches!(error, JournalError::Io { action: "create", .. }), "{error}");
     assert!(!outside.exists());
+}
+
+/// Where a file is taken as it is if it is there: a link would be taken, too, and what it points to
+/// be written.
+#[test]
+fn a_link_in_the_place_of_the_lock_or_of_a_seal_is_not_followed() {
+    let parent = temp_dir();
+    let outside = parent.path().join("outside");
+    let empty = parent.path().join("empty");
+    DirBuilder::new().mode(0o700).create(&empty).unwrap();
+    symlink(&outside, empty.join(layout::LOCK_NAME)).unwrap();
+    let error = Journal::create(&empty, tiny()).unwrap_err();
+    assert!(matches!(error, JournalError::Io { action: "open", .. }), "{error}");
+
+    let dir = parent.path().join("log");
+    let mut journal = Journal::create(&dir, tiny()).unwrap();
+    let link = dir.join(layout::seal_name(1));
+    symlink(&outside, &link).unwrap();
+    append(&mut journal, 200, Some(20));
+    let mut sealer = journal.take_sealer().unwrap();
+    let ends = (0..1_000).any(|_| sealer.step().unwrap() == Sealing::Over);
+    assert!(ends, "a seal that cannot be written is tried again and again");
+    let error = sealer.finish().unwrap_err();
+    assert!(matches!(&error, JournalError::Io { path, .. } if *path == link), "{error}");
+    assert!(!outside.exists() && !dir.join(layout::seal_name(2)).exists());
+    // The log is whole without it, and the next start makes it.
+    let written = journal.close().unwrap();
+    std::fs::remove_file(&link).unwrap();
+    assert_eq!(recover_twice(&dir).unwrap(), records(1, written));
+    assert_eq!(check_seals(&dir, None).unwrap().sealed, 4);
+}
+
+/// A disk that refuses to sync one file, as long as it is told to.
+#[derive(Debug)]
+struct RefusingDisk {
+    path: PathBuf,
+    refuses: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Disk for RefusingDisk {
+    fn sync_data(&self, path: &Path, _: &File) -> std::io::Result<()> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if path == self.path && self.refuses.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("refused"));
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self, path: &Path, file: &File) -> std::io::Result<()> {
+        self.sync_data(path, file)
+    }
+}
+
+/// The kernel may have dropped what it could not write, and call the next sync good: whoever asked
+/// for the one that failed, nobody asks for another, and nothing is taken any more.
+#[test]
+fn whichever_sync_is_refused_it_is_the_last() {
+    type Step = fn(&mut Journal) -> Result<(), JournalError>;
+    let sync: Step = |journal| journal.sync().map(drop);
+    let seal: Step = |journal| journal.seal();
+    // So many closed segments that the next roll must sync the oldest.
+    let roll: Step = |journal| {
+        while journal.written_seq() < 400 {
+            journal.append(&record(journal.written_seq() + 1))?;
+        }
+        Ok(())
+    };
+    let [first, open] = [1, 3].map(layout::segment_name);
+    for (name, what, step) in [
+        (open.as_str(), "sync", sync),
+        (&first, "sync", sync),
+        ("", "sync", sync),
+        (layout::SYNCED_NAME, "sync", sync),
+        (&first, "seal", seal),
+        ("", "seal", seal),
+        (&first, "roll", roll),
+    ] {
+        let parent = temp_dir();
+        let dir = parent.path().join("log");
+        let (refuses, asked) = (AtomicBool::new(false), AtomicU64::new(0));
+        let disk = Arc::new(RefusingDisk { path: dir.join(name), refuses, asked });
+        let mut journal = Journal::create_on(Arc::clone(&disk) as _, &dir, tiny()).unwrap();
+        append(&mut journal, 150, None);
+        assert!(log::segment(&dir, 3).exists() && !log::segment(&dir, 4).exists());
+        disk.refuses.store(true, Ordering::Relaxed);
+        let error = step(&mut journal).unwrap_err();
+        let context = format!("{what} of {name:?}: {error}");
+        assert!(matches!(error, JournalError::Io { action: "sync", .. }), "{context}");
+        disk.refuses.store(false, Ordering::Relaxed);
+        let asked = disk.asked.load(Ordering::Relaxed);
+        let next = record(journal.written_seq() + 1);
+        let again = [journal.append(&next), sync(&mut journal), journal.close().map(drop)];
+        for outcome in again {
+            let is_final = matches!(outcome, Err(JournalError::SyncFailed { synced_seq: 0, .. }));
+            assert!(is_final, "{context}, then {outcome:?}");
+        }
+        assert_eq!(disk.asked.load(Ordering::Relaxed), asked, "{context}: asked again");
+    }
 }
