@@ -100,15 +100,17 @@ fn of_a_hundred_starts_at_once_one_wins() {
     recover_twice(&dir).unwrap();
 }
 
+fn mounted(kind: &str, options: &str, dir: &Path) -> bool {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", kind, "-o", options, "none"]).arg(dir).stderr(Stdio::null());
+    mount.status().is_ok_and(|status| status.success())
+}
+
 #[test]
 #[ignore = "started by a_real_full_disk_is_an_error_and_nothing_is_lost"]
 fn child_fills_a_disk() {
     let Some(dir) = child_dir() else { return };
-    let mount = |options: &str| {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&dir).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success())
-    };
+    let mount = |options: &str| mounted("tmpfs", options, &dir);
     if !mount("size=400k,mode=700") {
         return;
     }
@@ -178,9 +180,8 @@ fn fill_behind_the_rings(dir: &Path, options: JournalOptions) {
     assert_eq!(read_all(dir).unwrap().0, records(1, last));
 }
 
-/// A file system of 400 KiB, in a mount namespace of its own; where that is not allowed, skipped.
-#[test]
-fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
+/// Runs one test alone, as a child that may mount a file system. Where that is not allowed, skipped.
+fn run_where_it_may_mount(test: &str) {
     let parent = temp_dir();
     let dir = parent.path().join("disk");
     std::fs::create_dir(&dir).unwrap();
@@ -191,7 +192,7 @@ fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
         println!("skipped: no unshare on this machine");
         return;
     }
-    let mut child = child(&mut unshare, "child_fills_a_disk", &dir);
+    let mut child = child(&mut unshare, test, &dir);
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     let status = child.wait().unwrap();
@@ -201,6 +202,46 @@ fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
     }
     assert!(status.success() && said.contains("disk done"), "{status}: {said}");
     assert_eq!(status.signal(), None, "a full disk is never a signal");
+}
+
+/// A file system of 400 KiB, in a mount namespace of its own.
+#[test]
+fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
+    run_where_it_may_mount("child_fills_a_disk");
+}
+
+#[test]
+#[ignore = "started by a_file_system_that_allocates_nothing_will_do"]
+fn child_writes_where_nothing_is_allocated() {
+    let Some(dir) = child_dir() else { return };
+    if !mounted("ramfs", "mode=700", &dir) {
+        return;
+    }
+    println!("disk mounted");
+    let probe = File::create(dir.join("probe")).unwrap();
+    let flags = rustix::fs::FallocateFlags::empty();
+    assert!(rustix::fs::fallocate(&probe, flags, 0, 4_096).is_err(), "it does allocate");
+    let log = dir.join("log");
+    let mut journal = Journal::create(&log, tiny()).unwrap();
+    append(&mut journal, 200, None);
+    drop(journal);
+    // What a recovery cuts is gone from the log though no hole can be punched into it.
+    let path = log::segment(&log, 2);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4_096 + 5 * 64 + 20] ^= 4;
+    log::write_private(&path, &bytes);
+    let kept = recover_twice(&log).unwrap();
+    assert!((64..80).contains(&kept.len()), "{}", kept.len());
+    let mut journal = Journal::resume(recover(&log).unwrap(), tiny()).unwrap();
+    append(&mut journal, 100, Some(20));
+    assert_eq!(journal.close().unwrap(), read_all(&log).unwrap().1.last_seq);
+    println!("disk done");
+}
+
+/// Zeros are written then, which is slower.
+#[test]
+fn a_file_system_that_allocates_nothing_will_do() {
+    run_where_it_may_mount("child_writes_where_nothing_is_allocated");
 }
 
 #[test]
@@ -330,6 +371,26 @@ impl Disk for RefusingDisk {
     }
 }
 
+impl RefusingDisk {
+    fn new(path: PathBuf, refuses: bool) -> Arc<Self> {
+        let (refuses, asked) = (AtomicBool::new(refuses), AtomicU64::new(0));
+        Arc::new(Self { path, refuses, asked })
+    }
+}
+
+/// What could not begin is in nobody's way.
+#[test]
+fn a_log_whose_first_syncs_are_refused_can_be_begun_again() {
+    for name in ["00000001.seg", layout::SYNCED_NAME] {
+        let parent = temp_dir();
+        let dir = parent.path().join("log");
+        let disk = RefusingDisk::new(dir.join(name), true);
+        let error = Journal::create_on(disk, &dir, tiny()).unwrap_err();
+        assert!(matches!(error, JournalError::Io { .. }), "{error}");
+        Journal::create(&dir, tiny()).unwrap().close().unwrap();
+    }
+}
+
 /// The kernel may have dropped what it could not write, and call the next sync good: whoever asked
 /// for the one that failed, nobody asks for another, and nothing is taken any more.
 #[test]
@@ -356,8 +417,7 @@ fn whichever_sync_is_refused_it_is_the_last() {
     ] {
         let parent = temp_dir();
         let dir = parent.path().join("log");
-        let (refuses, asked) = (AtomicBool::new(false), AtomicU64::new(0));
-        let disk = Arc::new(RefusingDisk { path: dir.join(name), refuses, asked });
+        let disk = RefusingDisk::new(dir.join(name), false);
         let mut journal = Journal::create_on(Arc::clone(&disk) as _, &dir, tiny()).unwrap();
         append(&mut journal, 150, None);
         assert!(log::segment(&dir, 3).exists() && !log::segment(&dir, 4).exists());
