@@ -9,8 +9,8 @@ mod log;
 
 use disk::{Files, PowerDisk, Wreck};
 use log::{
-    Random, append, from_env, image_of, read_all, record, recover_twice, restore, segment, temp_dir,
-    tiny, write_private,
+    Random, append, from_env, image_of, read_all, record, recover_twice, restore, segment,
+    temp_dir, tiny, write_private,
 };
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
