@@ -14,8 +14,8 @@ use std::process::{Command, Stdio};
 use trade_engine::journal::layout::{self, Slot};
 use trade_engine::journal::verdict::MarkSource;
 use trade_engine::journal::{
-    Chain, Fault, Journal, JournalError, JournalOptions, LogEnd, LogReader, Position, ReadError,
-    Tail, decode_next, recover,
+    Chain, Fault, Journal, JournalError, JournalOptions, LogEnd, LogReader, Mark, Position,
+    ReadError, SegmentHeader, Tail, decode_next, recover,
 };
 
 /// A log of `count` slots and more, dropped as a killed process would.
@@ -177,6 +177,32 @@ fn a_segment_of_another_log_is_found() {
     assert_eq!(slots, records(1, end.last_seq));
 }
 
+/// A writer that takes a log up begins a new epoch: none goes back.
+#[test]
+fn a_segment_of_an_earlier_epoch_is_none_of_what_follows() {
+    let log = log(20, None);
+    for _ in 0..2 {
+        drop(Journal::resume(recover(&log.dir).unwrap(), tiny()).unwrap());
+    }
+    let path = segment(&log.dir, 3);
+    let mut bytes = std::fs::read(&path).unwrap();
+    let words = layout::from_bytes(bytes.first_chunk().unwrap());
+    let (header, _) = SegmentHeader::decode(&words).unwrap();
+    assert_eq!(header.epoch, 3);
+    for epoch in [3, 2, 1] {
+        bytes[..64].copy_from_slice(&layout::to_bytes(&SegmentHeader { epoch, ..header }.encode()));
+        write_private(&path, &bytes);
+        let (_, end) = read_all(&log.dir).unwrap();
+        let at = Position { segment: 3, offset: 0 };
+        match end.tail {
+            Tail::Clean => assert!(epoch >= 2),
+            Tail::Torn { at: found, fault, .. } => {
+                assert_eq!((epoch, found, fault), (1, at, Fault::Header));
+            }
+        }
+    }
+}
+
 #[test]
 fn damage_below_the_mark_is_named_and_recovery_changes_nothing() {
     let log = log(50, Some(50));
@@ -230,6 +256,27 @@ fn a_side_file_of_another_log_does_not_pass() {
     let error = read_all(&log.dir).unwrap_err();
     assert!(!error.to_string().is_empty());
     assert!(recover(&log.dir).is_err());
+}
+
+/// Its mark lies within the log, at the end of a record: of another one than it names.
+#[test]
+fn a_mark_that_names_another_record_does_not_pass() {
+    let log = log(50, Some(10));
+    assert!(log.synced_seq > 0);
+    let path = log.dir.join(layout::SYNCED_NAME);
+    let mut bytes = std::fs::read(&path).unwrap();
+    for sector in bytes.chunks_mut(512) {
+        let sector: &mut [u8; 64] = sector.first_chunk_mut().unwrap();
+        let mark = Mark::decode(&layout::from_bytes(sector)).unwrap();
+        *sector = layout::to_bytes(&Mark { seq: mark.seq + 1, ..mark }.encode());
+    }
+    write_private(&path, &bytes);
+    let before = image_of(&log.dir);
+    let error = read_all(&log.dir).unwrap_err();
+    let ReadError::MarkMismatch { found, expected, .. } = error else { panic!("{error}") };
+    assert_eq!((found, expected), (log.synced_seq, log.synced_seq + 1));
+    assert!(recover(&log.dir).is_err());
+    assert_eq!(before, image_of(&log.dir));
 }
 
 /// Half a record: its first slot is there, a continuation is not.
@@ -321,6 +368,38 @@ fn a_second_writer_is_refused_and_changes_nothing() {
 }
 
 #[test]
+fn a_strangers_directory_gets_no_file_of_ours() {
+    let parent = temp_dir();
+    let dir = parent.path().join("notes");
+    std::fs::DirBuilder::new().mode(0o700).create(&dir).unwrap();
+    write_private(&dir.join("text"), b"a stranger's");
+    let before = image_of(&dir);
+    let error = Journal::create(&dir, tiny()).unwrap_err();
+    assert!(matches!(error, JournalError::NotEmpty { .. }), "{error}");
+    assert_eq!(before, image_of(&dir));
+}
+
+/// Each leaves as soon as it has begun: whoever comes behind it finds a log, and lets it be.
+#[test]
+fn of_many_starts_one_after_another_the_first_wins() {
+    for _ in 0..100 {
+        let parent = temp_dir();
+        let dir = parent.path().join("log");
+        let start = || {
+            let mut journal = Journal::create(&dir, tiny())?;
+            append(&mut journal, 10, Some(5));
+            Ok::<_, JournalError>(())
+        };
+        let started = std::thread::scope(|scope| {
+            let starts: Vec<_> = (0..4).map(|_| scope.spawn(start)).collect();
+            starts.into_iter().filter_map(|start| start.join().unwrap().ok()).count()
+        });
+        assert_eq!(started, 1);
+        assert!(recover_twice(&dir).unwrap().len() >= 10);
+    }
+}
+
+#[test]
 fn of_many_starts_at_once_one_wins() {
     for _ in 0..20 {
         let parent = temp_dir();
@@ -356,14 +435,26 @@ fn a_failed_roll_loses_nothing_and_can_be_repeated() {
     let dir = parent.path().join("log");
     let mut journal = Journal::create(&dir, tiny()).unwrap();
     let slots = records(1, 100);
-    std::fs::create_dir(segment(&dir, 2)).unwrap();
-    for _ in 0..3 {
-        let written = usize::try_from(journal.written_seq()).unwrap();
-        let error = journal.append(&slots[written..]).unwrap_err();
-        assert!(error.to_string().contains("00000002.seg"), "{error}");
-        assert!(!dir.join(layout::SPARE_NAME).exists());
+    let in_the_way = segment(&dir, 2);
+    for file in [true, false] {
+        if file {
+            write_private(&in_the_way, b"somebody's");
+        } else {
+            std::fs::create_dir(&in_the_way).unwrap();
+        }
+        for _ in 0..3 {
+            let written = usize::try_from(journal.written_seq()).unwrap();
+            let error = journal.append(&slots[written..]).unwrap_err();
+            assert!(error.to_string().contains("00000002.seg"), "{error}");
+            assert!(!dir.join(layout::SPARE_NAME).exists());
+        }
+        if file {
+            assert_eq!(std::fs::read(&in_the_way).unwrap(), b"somebody's");
+            std::fs::remove_file(&in_the_way).unwrap();
+        } else {
+            std::fs::remove_dir(&in_the_way).unwrap();
+        }
     }
-    std::fs::remove_dir(segment(&dir, 2)).unwrap();
     let written = usize::try_from(journal.written_seq()).unwrap();
     assert!(written > 50);
     journal.append(&slots[written..]).unwrap();
@@ -389,15 +480,23 @@ fn wider_permissions_and_links_are_refused() {
         Journal::create(&link, tiny()).unwrap_err(),
         JournalError::NotADirectory { .. }
     ));
+    let set_mode = |path: &Path, mode| {
+        std::fs::set_permissions(path, PermissionsExt::from_mode(mode)).unwrap();
+    };
+    // Less for the owner is not enough.
     for (path, _) in image_of(&log.dir) {
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
-        let error = recover(&log.dir).unwrap_err();
-        assert!(matches!(error, JournalError::TooWide { .. }), "{error}");
-        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
+        for mode in [0o640, 0o444] {
+            set_mode(&path, mode);
+            let error = recover(&log.dir).unwrap_err();
+            assert!(matches!(error, JournalError::TooWide { .. }), "{error}");
+        }
+        set_mode(&path, 0o600);
     }
-    std::fs::set_permissions(&log.dir, PermissionsExt::from_mode(0o701)).unwrap();
-    assert!(matches!(recover(&log.dir).unwrap_err(), JournalError::TooWide { .. }));
-    std::fs::set_permissions(&log.dir, PermissionsExt::from_mode(0o700)).unwrap();
+    for mode in [0o701, 0o570] {
+        set_mode(&log.dir, mode);
+        assert!(matches!(recover(&log.dir).unwrap_err(), JournalError::TooWide { .. }));
+    }
+    set_mode(&log.dir, 0o700);
     recover_twice(&log.dir).unwrap();
 }
 
@@ -559,6 +658,30 @@ fn a_reader_beside_the_writer_sees_whole_records() {
         }
         assert_eq!(writer.join().unwrap(), last_seq);
     });
+}
+
+/// A writer goes on between a reader's last look and its question how the log ends: in the same
+/// segment, or in the next.
+#[test]
+fn an_end_that_the_writer_has_moved_is_no_torn_tail() {
+    for count in 1..=70 {
+        let parent = temp_dir();
+        let dir = parent.path().join("log");
+        let mut journal = Journal::create(&dir, tiny()).unwrap();
+        append(&mut journal, count, None);
+        let mut readers = [(); 2].map(|()| LogReader::open(&dir).unwrap());
+        for reader in &mut readers {
+            while reader.next_record().unwrap().is_some() {}
+        }
+        let seen = journal.written_seq();
+        append(&mut journal, 1, Some(1));
+        let end = readers[0].end().unwrap();
+        assert_eq!((end.last_seq, end.tail), (seen, Tail::Clean), "{count}");
+        for reader in &mut readers {
+            let next = reader.next_record().unwrap().expect("it was written since");
+            assert_eq!(layout::seq(&next[0]), seen + 1);
+        }
+    }
 }
 
 /// The child of [`kill_loses_nothing_that_was_written`]: writes until it is killed.

@@ -7,13 +7,19 @@ mod log;
 use log::{
     append, image_of, read_all, read_checked, record, records, recover_twice, temp_dir, tiny,
 };
+use std::fs::{DirBuilder, File};
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use trade_engine::config::SyncPolicy;
 use trade_engine::journal::layout;
-use trade_engine::journal::{Journal, JournalError, JournalOptions, recover};
+use trade_engine::journal::{
+    Disk, Journal, JournalError, JournalOptions, Sealing, check_seals, recover,
+};
 use trade_engine::runtime::{Agent, Clock, JournalLoop, Shared, Turn};
 
 const SIGBUS: i32 = 7;
@@ -94,15 +100,17 @@ fn of_a_hundred_starts_at_once_one_wins() {
     recover_twice(&dir).unwrap();
 }
 
+fn mounted(kind: &str, options: &str, dir: &Path) -> bool {
+    let mut mount = Command::new("mount");
+    mount.args(["-t", kind, "-o", options, "none"]).arg(dir).stderr(Stdio::null());
+    mount.status().is_ok_and(|status| status.success())
+}
+
 #[test]
 #[ignore = "started by a_real_full_disk_is_an_error_and_nothing_is_lost"]
 fn child_fills_a_disk() {
     let Some(dir) = child_dir() else { return };
-    let mount = |options: &str| {
-        let mut mount = Command::new("mount");
-        mount.args(["-t", "tmpfs", "-o", options, "none"]).arg(&dir).stderr(Stdio::null());
-        mount.status().is_ok_and(|status| status.success())
-    };
+    let mount = |options: &str| mounted("tmpfs", options, &dir);
     if !mount("size=400k,mode=700") {
         return;
     }
@@ -175,9 +183,8 @@ fn fill_behind_the_rings(dir: &Path, options: JournalOptions) {
     assert_eq!(read_all(dir).unwrap().0, records(1, last));
 }
 
-/// A file system of 400 KiB, in a mount namespace of its own; where that is not allowed, skipped.
-#[test]
-fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
+/// Runs one test alone, as a child that may mount a file system. Where that is not allowed, skipped.
+fn run_where_it_may_mount(test: &str) {
     let parent = temp_dir();
     let dir = parent.path().join("disk");
     std::fs::create_dir(&dir).unwrap();
@@ -188,7 +195,7 @@ fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
         println!("skipped: no unshare on this machine");
         return;
     }
-    let mut child = child(&mut unshare, "child_fills_a_disk", &dir);
+    let mut child = child(&mut unshare, test, &dir);
     let mut said = String::new();
     child.stdout.take().unwrap().read_to_string(&mut said).unwrap();
     let status = child.wait().unwrap();
@@ -198,6 +205,46 @@ fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
     }
     assert!(status.success() && said.contains("disk done"), "{status}: {said}");
     assert_eq!(status.signal(), None, "a full disk is never a signal");
+}
+
+/// A file system of 400 KiB, in a mount namespace of its own.
+#[test]
+fn a_real_full_disk_is_an_error_and_nothing_is_lost() {
+    run_where_it_may_mount("child_fills_a_disk");
+}
+
+#[test]
+#[ignore = "started by a_file_system_that_allocates_nothing_will_do"]
+fn child_writes_where_nothing_is_allocated() {
+    let Some(dir) = child_dir() else { return };
+    if !mounted("ramfs", "mode=700", &dir) {
+        return;
+    }
+    println!("disk mounted");
+    let probe = File::create(dir.join("probe")).unwrap();
+    let flags = rustix::fs::FallocateFlags::empty();
+    assert!(rustix::fs::fallocate(&probe, flags, 0, 4_096).is_err(), "it does allocate");
+    let log = dir.join("log");
+    let mut journal = Journal::create(&log, tiny()).unwrap();
+    append(&mut journal, 200, None);
+    drop(journal);
+    // What a recovery cuts is gone from the log though no hole can be punched into it.
+    let path = log::segment(&log, 2);
+    let mut bytes = std::fs::read(&path).unwrap();
+    bytes[4_096 + 5 * 64 + 20] ^= 4;
+    log::write_private(&path, &bytes);
+    let kept = recover_twice(&log).unwrap();
+    assert!((64..80).contains(&kept.len()), "{}", kept.len());
+    let mut journal = Journal::resume(recover(&log).unwrap(), tiny()).unwrap();
+    append(&mut journal, 100, Some(20));
+    assert_eq!(journal.close().unwrap(), read_all(&log).unwrap().1.last_seq);
+    println!("disk done");
+}
+
+/// Zeros are written then, which is slower.
+#[test]
+fn a_file_system_that_allocates_nothing_will_do() {
+    run_where_it_may_mount("child_writes_where_nothing_is_allocated");
 }
 
 #[test]
@@ -273,4 +320,122 @@ fn links_in_a_log_are_refused_and_followed_by_nobody() {
     };
     assert!(matches!(error, JournalError::Io { action: "create", .. }), "{error}");
     assert!(!outside.exists());
+}
+
+/// Where a file is taken as it is if it is there: a link would be taken, too, and what it points to
+/// be written.
+#[test]
+fn a_link_in_the_place_of_the_lock_or_of_a_seal_is_not_followed() {
+    let parent = temp_dir();
+    let outside = parent.path().join("outside");
+    let empty = parent.path().join("empty");
+    DirBuilder::new().mode(0o700).create(&empty).unwrap();
+    symlink(&outside, empty.join(layout::LOCK_NAME)).unwrap();
+    let error = Journal::create(&empty, tiny()).unwrap_err();
+    assert!(matches!(error, JournalError::Io { action: "open", .. }), "{error}");
+
+    let dir = parent.path().join("log");
+    let mut journal = Journal::create(&dir, tiny()).unwrap();
+    let link = dir.join(layout::seal_name(1));
+    symlink(&outside, &link).unwrap();
+    append(&mut journal, 200, Some(20));
+    let mut sealer = journal.take_sealer().unwrap();
+    let ends = (0..1_000).any(|_| sealer.step().unwrap() == Sealing::Over);
+    assert!(ends, "a seal that cannot be written is tried again and again");
+    let error = sealer.finish().unwrap_err();
+    assert!(matches!(&error, JournalError::Io { path, .. } if *path == link), "{error}");
+    assert!(!outside.exists() && !dir.join(layout::seal_name(2)).exists());
+    // The log is whole without it, and the next start makes it.
+    let written = journal.close().unwrap();
+    std::fs::remove_file(&link).unwrap();
+    assert_eq!(recover_twice(&dir).unwrap(), records(1, written));
+    assert_eq!(check_seals(&dir, None).unwrap().sealed, 4);
+}
+
+/// A disk that refuses to sync one file, as long as it is told to.
+#[derive(Debug)]
+struct RefusingDisk {
+    path: PathBuf,
+    refuses: AtomicBool,
+    asked: AtomicU64,
+}
+
+impl Disk for RefusingDisk {
+    fn sync_data(&self, path: &Path, _: &File) -> std::io::Result<()> {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        if path == self.path && self.refuses.load(Ordering::Relaxed) {
+            return Err(std::io::Error::other("refused"));
+        }
+        Ok(())
+    }
+
+    fn sync_all(&self, path: &Path, file: &File) -> std::io::Result<()> {
+        self.sync_data(path, file)
+    }
+}
+
+impl RefusingDisk {
+    fn new(path: PathBuf, refuses: bool) -> Arc<Self> {
+        let (refuses, asked) = (AtomicBool::new(refuses), AtomicU64::new(0));
+        Arc::new(Self { path, refuses, asked })
+    }
+}
+
+/// What could not begin is in nobody's way.
+#[test]
+fn a_log_whose_first_syncs_are_refused_can_be_begun_again() {
+    for name in ["00000001.seg", layout::SYNCED_NAME] {
+        let parent = temp_dir();
+        let dir = parent.path().join("log");
+        let disk = RefusingDisk::new(dir.join(name), true);
+        let error = Journal::create_on(disk, &dir, tiny()).unwrap_err();
+        assert!(matches!(error, JournalError::Io { .. }), "{error}");
+        Journal::create(&dir, tiny()).unwrap().close().unwrap();
+    }
+}
+
+/// The kernel may have dropped what it could not write, and call the next sync good: whoever asked
+/// for the one that failed, nobody asks for another, and nothing is taken any more.
+#[test]
+fn whichever_sync_is_refused_it_is_the_last() {
+    type Step = fn(&mut Journal) -> Result<(), JournalError>;
+    let sync: Step = |journal| journal.sync().map(drop);
+    let seal: Step = |journal| journal.seal();
+    // So many closed segments that the next roll must sync the oldest.
+    let roll: Step = |journal| {
+        while journal.written_seq() < 400 {
+            journal.append(&record(journal.written_seq() + 1))?;
+        }
+        Ok(())
+    };
+    let [first, open] = [1, 3].map(layout::segment_name);
+    for (name, what, step) in [
+        (open.as_str(), "sync", sync),
+        (&first, "sync", sync),
+        ("", "sync", sync),
+        (layout::SYNCED_NAME, "sync", sync),
+        (&first, "seal", seal),
+        ("", "seal", seal),
+        (&first, "roll", roll),
+    ] {
+        let parent = temp_dir();
+        let dir = parent.path().join("log");
+        let disk = RefusingDisk::new(dir.join(name), false);
+        let mut journal = Journal::create_on(Arc::clone(&disk) as _, &dir, tiny()).unwrap();
+        append(&mut journal, 150, None);
+        assert!(log::segment(&dir, 3).exists() && !log::segment(&dir, 4).exists());
+        disk.refuses.store(true, Ordering::Relaxed);
+        let error = step(&mut journal).unwrap_err();
+        let context = format!("{what} of {name:?}: {error}");
+        assert!(matches!(error, JournalError::Io { action: "sync", .. }), "{context}");
+        disk.refuses.store(false, Ordering::Relaxed);
+        let asked = disk.asked.load(Ordering::Relaxed);
+        let next = record(journal.written_seq() + 1);
+        let again = [journal.append(&next), sync(&mut journal), journal.close().map(drop)];
+        for outcome in again {
+            let is_final = matches!(outcome, Err(JournalError::SyncFailed { synced_seq: 0, .. }));
+            assert!(is_final, "{context}, then {outcome:?}");
+        }
+        assert_eq!(disk.asked.load(Ordering::Relaxed), asked, "{context}: asked again");
+    }
 }

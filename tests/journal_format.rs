@@ -228,6 +228,8 @@ fn files_are_private_and_closed_logs_hold_no_spare() {
     assert!(dir.join(layout::SPARE_NAME).exists(), "made ahead when half is full");
     append(&mut journal, 50, None);
     assert!(segment(&dir, 2).exists());
+    journal.maintain().unwrap();
+    assert!(dir.join(layout::SPARE_NAME).exists(), "and so is this one");
     journal.close().unwrap();
     assert!(!dir.join(layout::SPARE_NAME).exists());
     assert!(is_log(&dir));
@@ -236,6 +238,62 @@ fn files_are_private_and_closed_logs_hold_no_spare() {
     assert_eq!(dir.metadata().unwrap().mode() & 0o777, 0o700);
     for (path, _) in image_of(&dir) {
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600, "{}", path.display());
+    }
+}
+
+/// More than a reader takes in at once, 64 KiB: records lie across the edges.
+#[test]
+fn a_record_may_lie_across_two_reads() {
+    let (_parent, dir) = fresh();
+    let options = JournalOptions { segment_size: 512 << 10, ..tiny() };
+    let mut journal = Journal::create(&dir, options).unwrap();
+    append(&mut journal, 6_000, Some(500));
+    let written = journal.written_seq();
+    // In a log that is being written, too.
+    assert_eq!(read_all(&dir).unwrap().0, records(1, written));
+    journal.close().unwrap();
+    let (slots, end) = read_all(&dir).unwrap();
+    assert_eq!((slots, end.tail), (records(1, written), Tail::Clean));
+    assert_eq!(end.position.segment, 1);
+}
+
+/// Told once a segment, so that whoever is told can end in order; and tried again in the next.
+#[test]
+fn a_spare_that_cannot_be_made_is_told_once() {
+    let (_parent, dir) = fresh();
+    let mut journal = Journal::create(&dir, tiny()).unwrap();
+    let spare = dir.join(layout::SPARE_NAME);
+    for id in 1..=3 {
+        std::fs::create_dir(&spare).unwrap();
+        append(&mut journal, 40, None);
+        let error = journal.maintain().unwrap_err();
+        assert!(error.to_string().contains("spare"), "{error}");
+        journal.maintain().unwrap();
+        std::fs::remove_dir(&spare).unwrap();
+        while !segment(&dir, id + 1).exists() {
+            append(&mut journal, 1, None);
+        }
+    }
+}
+
+/// A segment is allocated whole; what a closed or a recovered log does not need of it, it gives back.
+#[test]
+fn the_unused_tail_takes_no_room() {
+    for is_closed in [true, false] {
+        let (_parent, dir) = fresh();
+        let options = JournalOptions { segment_size: 1 << 20, ..tiny() };
+        let mut journal = Journal::create(&dir, options).unwrap();
+        let room = || segment(&dir, 1).metadata().unwrap().blocks() * 512;
+        append(&mut journal, 50, None);
+        assert!(room() >= 1 << 20, "allocated");
+        if is_closed {
+            journal.close().unwrap();
+        } else {
+            drop(journal);
+            drop(recover(&dir).unwrap());
+        }
+        assert!(room() < 1 << 16, "{} bytes", room());
+        assert_eq!(segment(&dir, 1).metadata().unwrap().len(), 1 << 20);
     }
 }
 

@@ -218,7 +218,7 @@ fn missing_and_half_written_seals_are_made_again() {
     let image = image_of(&dir);
     let last = segments(&dir);
     for from in 1..=last {
-        for half in [&b""[..], b"0123", &[0; 65]] {
+        for half in [&b""[..], b"0123", &[0; 65], &[0; 512]] {
             for id in from..=last {
                 std::fs::remove_file(dir.join(seal_name(id))).unwrap();
             }
@@ -312,6 +312,32 @@ fn salvage_keeps_nothing_of_a_forged_segment() {
     let salvaged = salvage(&dir, &parent.path().join("new")).unwrap();
     assert!(matches!(salvaged.damage, ReadError::Seal { .. }), "{}", salvaged.damage);
     assert_eq!(segments(&parent.path().join("new")), 2);
+    // Nor of what lies between it and damage that the checksums find.
+    let mut bytes = std::fs::read(segment(&dir, 4)).unwrap();
+    bytes[5_000] ^= 1;
+    write_private(&segment(&dir, 4), &bytes);
+    let salvaged = salvage(&dir, &parent.path().join("again")).unwrap();
+    assert!(matches!(salvaged.damage, ReadError::Seal { .. }), "{}", salvaged.damage);
+    assert_eq!(segments(&parent.path().join("again")), 2);
+}
+
+/// No side file, and a record that is damaged: an end like any other, but for a mark slot behind it.
+#[test]
+fn salvage_finds_what_only_a_mark_behind_it_gives_away() {
+    let parent = temp_dir();
+    let dir = parent.path().join("log");
+    let mut journal = Journal::create(&dir, tiny()).unwrap();
+    append(&mut journal, 50, Some(10));
+    drop(journal);
+    std::fs::remove_file(dir.join(layout::SYNCED_NAME)).unwrap();
+    let mut bytes = std::fs::read(segment(&dir, 1)).unwrap();
+    bytes[4_096 + 3 * 64 + 20] ^= 1;
+    write_private(&segment(&dir, 1), &bytes);
+    let target = parent.path().join("new");
+    let salvaged = salvage(&dir, &target).unwrap();
+    assert!(matches!(salvaged.damage, ReadError::Damaged { .. }), "{}", salvaged.damage);
+    assert!((1..=3).contains(&salvaged.last_seq));
+    assert_eq!(read_all(&target).unwrap().0, records(1, salvaged.last_seq));
 }
 
 #[test]

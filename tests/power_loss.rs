@@ -9,7 +9,8 @@ mod log;
 
 use disk::{Files, PowerDisk, Wreck};
 use log::{
-    Random, append, from_env, read_all, record, recover_twice, temp_dir, tiny, write_private,
+    Random, append, from_env, image_of, read_all, record, recover_twice, restore, segment,
+    temp_dir, tiny, write_private,
 };
 use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
@@ -170,5 +171,35 @@ fn power_loss_at_any_moment_loses_nothing_that_was_synced() {
         for _ in 0..IMAGES_PER_LOSS {
             check(&torn, &wreck.image(&mut random), said, options, &mut random);
         }
+    }
+}
+
+/// What a recovery cuts is on the disk under its own name before it leaves the log: wherever the
+/// power goes, all of it is in the one place or in the other.
+#[test]
+fn what_a_recovery_cuts_is_not_lost_with_the_power() {
+    const AT: usize = 4_096 + 5 * 64;
+    let parent = temp_dir();
+    let dir = parent.path().join("log");
+    let mut journal = Journal::create(&dir, tiny()).unwrap();
+    append(&mut journal, 200, None);
+    drop(journal);
+    let mut torn = std::fs::read(segment(&dir, 2)).unwrap();
+    torn[AT + 20] ^= 4;
+    write_private(&segment(&dir, 2), &torn);
+    let later = std::fs::read(segment(&dir, 3)).unwrap();
+    let end = torn.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    let image = image_of(&dir);
+    for run in 0..from_env("RUNS", 200) {
+        restore(&dir, &image);
+        let disk = Arc::new(PowerDisk::new(&dir, run, run % 25));
+        drop(recover_on(Arc::clone(&disk) as _, &dir));
+        let files = disk.lose_power().image(&mut Random(run)).expect("it was there before");
+        let is_kept = |bytes: &[u8], at: usize| {
+            let is_there = |file: &Vec<u8>| file.get(at..).is_some_and(|f| f.starts_with(bytes));
+            files.values().any(|file| file.starts_with(bytes) || is_there(file))
+        };
+        assert!(is_kept(&torn[AT..end], AT), "run {run}: the torn tail is gone");
+        assert!(is_kept(&later, 0), "run {run}: a segment is gone");
     }
 }

@@ -12,6 +12,7 @@ mod trading;
 
 use random::{Random, runs};
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use trade_engine::image::Bytes;
 use trade_engine::journal::layout::segment_name;
@@ -45,7 +46,9 @@ fn a_snapshot_and_the_tail_are_the_whole_log_for_random_cuts() {
             let found = snapshot::read(&log.dir, &path, UpTo::End);
             let found = found.unwrap_or_else(|error| panic!("{error}")).expect("any will do");
             assert_eq!(found.beside, b"beside");
-            assert_eq!(path, snapshot_at(&log.dir, found.replay.state().expect("one").seq()));
+            let seq = found.replay.state().expect("one").seq();
+            assert_eq!(found.reader.group_end_seq(), seq, "it is behind a whole group");
+            assert_eq!(path, snapshot_at(&log.dir, seq));
             assert!(bytes == fs::read(&path).expect("again"), "the same state, other bytes");
 
             let (mut reader, mut replay) = (found.reader, found.replay);
@@ -88,6 +91,11 @@ fn the_one_at_or_before_a_place_is_found() {
     assert_eq!(newest(UpTo::Time(second.1)), Some(second.0));
     assert_eq!(newest(UpTo::Time(Ts(second.1.0 - 1))), Some(first.0));
     assert_eq!(newest(UpTo::Time(Ts(first.1.0 - 1))), None);
+    // By what it says, not by its name.
+    let renamed = log.dir.join(snapshot::name(second.0 - 2));
+    fs::rename(&paths[1], &renamed).expect("a disk");
+    assert_eq!(newest(UpTo::End), Some(second.0));
+    assert_eq!(newest(UpTo::Seq(second.0 - 1)), Some(first.0));
 }
 
 #[test]
@@ -153,18 +161,26 @@ fn a_forged_image_is_refused_or_that_of_another_state() {
     assert!(refused > 500 && read > 500, "{refused} refused, {read} read");
 }
 
-/// The hash speaks against a state that its writer did not have.
+/// The hash speaks against a state that its writer did not have; so do the time that it is chosen
+/// by, and where it ends.
 #[test]
-fn a_state_that_hashes_otherwise_is_not_believed() {
+fn a_state_that_is_not_what_the_head_says_is_not_believed() {
     let log = log(3, 120);
     let path = snapshot_at(&log.dir, 300);
-    let mut bytes = fs::read(&path).expect("it was written");
-    bytes[56] ^= 1;
-    bytes[52..56].fill(0);
-    let crc = crc32c::crc32c(&bytes);
-    bytes[52..56].copy_from_slice(&crc.to_le_bytes());
-    fs::write(&path, &bytes).expect("a disk");
-    assert!(matches!(fault(&log.dir, &path), Some(Fault::Hash { .. })));
+    let whole = fs::read(&path).expect("it was written");
+    for at in [24, 56, 64] {
+        let mut bytes = whole.clone();
+        bytes[at] = bytes[at].wrapping_add(1);
+        bytes[52..56].fill(0);
+        let crc = crc32c::crc32c(&bytes);
+        bytes[52..56].copy_from_slice(&crc.to_le_bytes());
+        fs::write(&path, &bytes).expect("a disk");
+        match fault(&log.dir, &path) {
+            Some(Fault::Image(_)) => assert_ne!(at, 56),
+            Some(Fault::Hash { .. }) => assert_eq!(at, 56),
+            other => panic!("byte {at}: {other:?}"),
+        }
+    }
 }
 
 #[test]
@@ -189,6 +205,31 @@ fn one_of_another_log_or_of_what_was_cut_off_is_not_believed() {
     assert!(matches!(fault(&one.dir, &path), Some(Fault::Foreign)));
 }
 
+/// Under another name until it is whole, in place of whatever a killed program left there, and by
+/// one program at a time.
+#[test]
+fn one_is_whole_before_it_has_its_name() {
+    let log = log(6, 60);
+    let path = snapshot_at(&log.dir, 200);
+    let whole = fs::read(&path).expect("it was written");
+    let meta = || fs::metadata(&path).expect("it is there");
+    assert_eq!(meta().mode() & 0o777, 0o600);
+    let before = log.dir.join("before");
+    fs::hard_link(&path, &before).expect("a disk");
+    let temporary = log.dir.join(snapshot::TEMPORARY_NAME);
+    fs::write(&temporary, vec![0xff; 2 * whole.len()]).expect("a disk");
+    assert_eq!(snapshot_at(&log.dir, 200), path);
+    assert!(fs::read(&path).expect("again") == whole && !temporary.exists());
+    assert_ne!(meta().ino(), fs::metadata(&before).expect("a link").ino(), "written in its place");
+
+    let other = fs::File::create(&temporary).expect("a disk");
+    other.lock().expect("nobody else has it");
+    let (reader, replay) = read(&log.dir, 200);
+    let error = snapshot::write(&log.dir, &reader, &replay, b"").expect_err("another is at it");
+    assert!(matches!(error.fault, Fault::InUse), "{error}");
+    assert!(fs::read(&path).expect("again") == whole);
+}
+
 #[test]
 fn what_is_no_snapshot_is_said_to_be_none() {
     let log = log(6, 60);
@@ -205,6 +246,10 @@ fn what_is_no_snapshot_is_said_to_be_none() {
         text.contains(&format!("snapshot version {next} of decisions 2, expected {this}")),
         "{text}"
     );
+    let mut bytes = whole.clone();
+    bytes[12] ^= 0x40;
+    fs::write(&path, &bytes).expect("a disk");
+    assert!(matches!(fault(&log.dir, &path), Some(Fault::Version { .. })), "other decisions");
     for empty in [&b""[..], b"TRADESNP", &[0; 200]] {
         fs::write(&path, empty).expect("a disk");
         assert!(matches!(fault(&log.dir, &path), Some(Fault::Magic)));

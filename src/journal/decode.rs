@@ -109,3 +109,58 @@ fn check_slot(slot: &Slot, chain: Chain) -> Result<Chain, Fault> {
 fn handed_out(slot: &Slot) -> Slot {
     layout::with_crc(&layout::content(slot), layout::crc(slot))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::layout::{FLAG_CONT, FLAG_END, kind_and_flags, sealed, to_bytes};
+
+    const FIRST: u64 = kind_and_flags(7, FLAG_END);
+    const NEXT: u64 = kind_and_flags(7, FLAG_CONT);
+    const MARK: u64 = kind_and_flags(KIND_MARK, 0);
+
+    /// Slots of these sequence numbers, last words and LEFT, every checksum as it should be.
+    fn decoded(slots: &[(u64, u64, u8)]) -> Result<Decoded, Fault> {
+        let chain = Chain { last_seq: 41, last_crc: 0x1234_5678 };
+        let (mut bytes, mut crc) = (Vec::new(), chain.last_crc);
+        for (seq, word, left) in slots {
+            let slot = sealed(&[*seq, 0, 0, 0, 0, 0, 0, *word], *left, crc);
+            crc = layout::crc(&slot);
+            bytes.extend(to_bytes(&slot));
+        }
+        decode_next(&bytes, chain, &mut ArrayVec::new())
+    }
+
+    /// A checksum vouches for the bytes, not for what they mean.
+    #[test]
+    fn slots_that_fit_the_chain_and_make_no_record_are_refused() {
+        assert!(matches!(decoded(&[(42, FIRST, 1), (43, NEXT, 0)]), Ok(Decoded::Record(_))));
+        assert!(matches!(decoded(&[(41, MARK, 0)]), Ok(Decoded::Mark(..))));
+        let seq = |slots: &[(u64, u64, u8)]| match decoded(slots) {
+            Err(Fault::Seq { found, expected }) => (found, expected),
+            other => panic!("{other:?}"),
+        };
+        for found in [0, 41, 44] {
+            assert_eq!(seq(&[(found, FIRST, 0)]), (found, 42));
+            assert_eq!(seq(&[(42, FIRST, 1), (found, NEXT, 0)]), (found, 43));
+        }
+        assert_eq!(seq(&[(42, MARK, 0)]), (42, 41), "a mark takes none");
+        let aux = 1 << 16;
+        for (what, slots) in [
+            ("no kind", &[(42, kind_and_flags(0, FLAG_END), 0)][..]),
+            ("a flag of no meaning", &[(42, kind_and_flags(7, 1 << 4), 0)]),
+            ("a continuation of nothing", &[(42, NEXT, 0)]),
+            ("a record within a record", &[(42, FIRST, 1), (43, FIRST, 0)]),
+            ("another kind", &[(42, FIRST, 1), (43, kind_and_flags(8, FLAG_CONT), 0)]),
+            ("another aux", &[(42, FIRST, 1), (43, NEXT | aux, 0)]),
+            ("LEFT stands still", &[(42, FIRST, 1), (43, NEXT, 1), (44, NEXT, 0)]),
+            ("LEFT skips one", &[(42, FIRST, 2), (43, NEXT, 0)]),
+            ("a mark with a flag", &[(41, kind_and_flags(KIND_MARK, FLAG_END), 0)]),
+            ("a mark of two slots", &[(41, MARK, 1)]),
+            ("a mark with an aux", &[(41, MARK | aux, 0)]),
+        ] {
+            let outcome = decoded(slots);
+            assert!(matches!(outcome, Err(Fault::Unknown { .. })), "{what}: {outcome:?}");
+        }
+    }
+}

@@ -318,3 +318,22 @@ fn check_mode(path: &Path, mode: u32, widest: u32) -> Result<(), JournalError> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::LogDir;
+    use crate::journal::disk::MachineDisk;
+    use std::sync::Arc;
+
+    /// As a child has, until it runs its program, of every file that was open when it was started.
+    #[test]
+    fn the_lock_ends_with_its_owner_though_somebody_has_a_copy_of_the_file() {
+        let parent = tempfile::tempdir().expect("a directory to write in");
+        let path = parent.path().join("log");
+        let dir = LogDir::create(&path, Arc::new(MachineDisk)).expect("a new log");
+        let _copy = dir.lock.0.try_clone().expect("a copy");
+        assert!(LogDir::open(&path, Arc::new(MachineDisk)).is_err(), "it is locked");
+        drop(dir);
+        LogDir::open(&path, Arc::new(MachineDisk)).expect("nobody holds it any more");
+    }
+}

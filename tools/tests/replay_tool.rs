@@ -1192,6 +1192,26 @@ fn decisions_of_another_version_are_checked_for_their_state() {
     );
 }
 
+/// Another program took the log up: its segments say so, and are not decided again.
+#[test]
+fn decisions_of_another_program_that_took_the_log_up_are_not_made_again() {
+    let log = story().stop();
+    let parent = tempfile::tempdir().unwrap();
+    let dir = parent.path().join("log");
+    let slots = &log.slots;
+    let half = records(slots).map(|record| layout::seq(&record[0])).nth(100).unwrap();
+    let (ours, theirs) = slots.split_at(usize::try_from(half - 1).unwrap());
+    let options = |decide_version| JournalOptions { decide_version, ..JournalOptions::default() };
+    let mut journal = Journal::create(&dir, options(DECIDE_VERSION)).unwrap();
+    journal.append(ours).unwrap();
+    journal.close().unwrap();
+    let mut journal = Journal::resume(recover(&dir).unwrap(), options(77)).unwrap();
+    journal.append(theirs).unwrap();
+    journal.close().unwrap();
+    let words = format!("not from record {half} on: decisions 77 are not this program's");
+    check_output(&["verify", dir.to_str().unwrap()], &[&words, "good"]);
+}
+
 #[test]
 fn what_does_not_follow_is_named() {
     let log = story().stop();
