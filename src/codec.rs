@@ -122,9 +122,22 @@ pub struct Unpacker {
     instrument_taken: bool,
 }
 
+impl Default for Unpacker {
+    fn default() -> Self {
+        Self {
+            words: [0; PAYLOAD_WORDS_MAX],
+            bytes: 0,
+            end: 0,
+            instrument: InstrumentId::UNKNOWN,
+            instrument_taken: false,
+        }
+    }
+}
+
 impl Unpacker {
-    /// The head and the payload of a record. `None` if the slots do not belong together.
-    pub fn new(slots: &[Slot]) -> Option<(Head, Self)> {
+    /// Takes up the payload of a record, into an unpacker that is new; its head. `None` if the
+    /// slots do not belong together. In place: the payload is too large to be handed about.
+    pub fn begin(&mut self, slots: &[Slot]) -> Option<Head> {
         let first = slots.first()?;
         if slots.len() > SLOTS_PER_RECORD_MAX {
             return None;
@@ -134,8 +147,7 @@ impl Unpacker {
         if flags & FLAG_CONT != 0 {
             return None;
         }
-        let mut words = [0; PAYLOAD_WORDS_MAX];
-        words[..FIRST_WORDS].copy_from_slice(&first[2..7]);
+        self.words[..FIRST_WORDS].copy_from_slice(&first[2..7]);
         let mut end = FIRST_WORDS;
         for (offset, slot) in slots.iter().enumerate().skip(1) {
             let [more_kind, more_flags, more_aux0, more_aux1, ..] = slot[7].to_le_bytes();
@@ -144,12 +156,12 @@ impl Unpacker {
             if !same || more_flags != FLAG_CONT || slot[0] != first[0].checked_add(offset as u64)? {
                 return None;
             }
-            words[end..end + MORE_WORDS].copy_from_slice(&slot[1..7]);
+            self.words[end..end + MORE_WORDS].copy_from_slice(&slot[1..7]);
             end += MORE_WORDS;
         }
-        let instrument = InstrumentId(u16::from_le_bytes([aux0, aux1]));
-        let head = Head { seq: first[0], ts: Ts(from_word(first[1])), kind, flags };
-        Some((head, Self { words, bytes: 0, end: end * 8, instrument, instrument_taken: false }))
+        self.end = end * 8;
+        self.instrument = InstrumentId(u16::from_le_bytes([aux0, aux1]));
+        Some(Head { seq: first[0], ts: Ts(from_word(first[1])), kind, flags })
     }
 
     /// The next `size` bytes (1 to 8). `None` past the end.

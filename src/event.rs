@@ -453,7 +453,8 @@ impl Body {
 impl Record {
     /// Reads a record. `None` if the slots are not exactly one that this version writes.
     pub fn decode(slots: &[Slot]) -> Option<Self> {
-        let (head, mut fields) = Unpacker::new(slots)?;
+        let mut fields = Unpacker::default();
+        let head = fields.begin(slots)?;
         let body = if head.flags & FLAG_INPUT != 0 {
             let arrival = u64::unpack(&mut fields)?;
             Body::Input(Input::unpack(head.kind, &mut fields)?, arrival)

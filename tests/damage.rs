@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 use trade_engine::journal::layout::{self, Slot};
 use trade_engine::journal::verdict::{MarkSource, Place, Rest, Verdict, verdict};
 use trade_engine::journal::{
-    Chain, Fault, Journal, JournalError, JournalOptions, LogReader, ReadError, SegmentHeader, Tail,
-    decode_next, recover,
+    Chain, Decoded, Fault, Journal, JournalError, JournalOptions, LogReader, ReadError,
+    SegmentHeader, Tail, decode_next, recover,
 };
 
 const SEGMENT_64K: u64 = 64 << 10;
@@ -42,18 +42,33 @@ fn full_segment() -> (tempfile::TempDir, PathBuf, Vec<(usize, usize, Chain)>) {
     let bytes = std::fs::read(segment(&dir, 1)).unwrap();
     let header = layout::from_bytes(bytes.first_chunk().unwrap());
     let mut chain = Chain { last_seq: 0, last_crc: layout::crc(&header) };
-    let (mut places, mut at, mut record) = (Vec::new(), 4_096, Default::default());
-    while let Ok(decoded) = decode_next(&bytes[at..], chain, &mut record) {
-        let slots = record.len().max(1);
-        places.push((at, slots * 64, chain));
-        chain = match decoded {
-            trade_engine::journal::Decoded::Record(next)
-            | trade_engine::journal::Decoded::Mark(next, _) => next,
-        };
-        at += slots * 64;
+    let (mut places, mut at, mut slots) = (Vec::new(), 4_096, Vec::new());
+    while let Ok(decoded) = decode_next(&bytes[at..], chain, &mut slots) {
+        if let Decoded::Mark(next, _) = decoded {
+            places.push((at, 64, chain));
+            (at, chain) = (at + 64, next);
+        }
+        for record in trade_engine::codec::records(&slots) {
+            places.push((at, record.len() * 64, chain));
+            (at, chain) = (at + record.len() * 64, Chain::behind(record.last().unwrap()));
+        }
     }
     assert!(65_536 - at < 8 * 64, "the segment is full");
     (parent, dir, places)
+}
+
+/// Records are checked a block at a time: a bad one takes none of those before it away.
+#[test]
+fn what_stands_before_a_bad_record_is_whole() {
+    let (_parent, dir, places) = full_segment();
+    let mut bytes = std::fs::read(segment(&dir, 1)).unwrap();
+    let (mut slots, chain) = (Vec::new(), places[0].2);
+    for (at, ..) in places.iter().skip(1).take_while(|(at, ..)| *at < 4_096 + 50 * 64) {
+        bytes[at + 8] ^= 1;
+        assert_eq!(decode_next(&bytes[4_096..], chain, &mut slots), Ok(Decoded::Records));
+        assert_eq!(4_096 + slots.len() * 64, *at);
+        bytes[at + 8] ^= 1;
+    }
 }
 
 /// All 524,288 of them: the header by its own check, each slot by the record that it lies in, the
@@ -70,11 +85,11 @@ fn every_flipped_bit_of_a_full_segment_is_found() {
         bytes[bit / 8] ^= 1 << (bit % 8);
         flips += 1;
     }
-    let mut record = Default::default();
+    let mut slots = Vec::new();
     for (at, len, chain) in &places {
         for bit in at * 8..(at + len) * 8 {
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(decode_next(&bytes[*at..], *chain, &mut record).is_err(), "bit {bit}");
+            assert!(decode_next(&bytes[*at..], *chain, &mut slots).is_err(), "bit {bit}");
             bytes[bit / 8] ^= 1 << (bit % 8);
             flips += 1;
         }

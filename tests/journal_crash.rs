@@ -618,7 +618,7 @@ fn any_bytes_decode_or_do_not() {
     let segment = std::fs::read(segment(&log.dir, 1)).unwrap();
     let header = layout::from_bytes(segment.first_chunk().unwrap());
     let chain = Chain { last_seq: 0, last_crc: layout::crc(&header) };
-    let mut slots = Default::default();
+    let mut slots = Vec::new();
     let first = record(1);
     for len in 0..=segment.len() - 4_096 {
         let is_whole = decode_next(&segment[4_096..][..len], chain, &mut slots).is_ok();

@@ -2,9 +2,8 @@
 #![forbid(unsafe_code)]
 
 use crate::journal::crc;
-use crate::journal::layout::{self, FLAGS_ALL, Fault, KIND_MARK, Mark, Slot};
+use crate::journal::layout::{self, FLAG_CONT, FLAGS_ALL, Fault, KIND_MARK, Mark, Slot};
 use crate::limits::{SLOT_SIZE, SLOTS_PER_RECORD_MAX};
-use arrayvec::ArrayVec;
 
 /// Where the chain stands: all that is needed to judge the next slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,97 +14,128 @@ pub struct Chain {
     pub last_crc: u32,
 }
 
+impl Chain {
+    /// Behind a slot that was checked.
+    #[inline]
+    pub const fn behind(slot: &Slot) -> Self {
+        Self { last_seq: layout::seq(slot), last_crc: layout::crc(slot) }
+    }
+}
+
+/// Slots decoded at once: few enough to stay in the first-level cache until they are handed out.
+pub(super) const BLOCK_SLOTS: usize = 64;
+
 /// What stands at the front of some bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Decoded {
-    /// A record; its slots are in the buffer handed in, as the writer was given them plus checksum.
-    Record(Chain),
-    /// A mark slot of the journal.
+    /// Whole records, one at least; their slots are in the buffer handed in, as the writer was
+    /// given them plus checksum.
+    Records,
+    /// A mark slot of the journal, and where the chain stands behind it.
     Mark(Chain, Mark),
 }
 
-/// Decodes the record or mark at the front of `bytes`, which continue `chain`. Pure.
+/// Decodes the records or the mark at the front of `bytes`, which continue `chain`. Pure.
 ///
-/// `record` is cleared first. Bytes behind the record are not looked at. Fewer than 64 bytes are no
-/// slot: the end of a segment.
+/// `records` is cleared first, and then takes whole records up to a block, the next mark, or the
+/// next fault, which is found again once it is at the front. Fewer than 64 bytes are no slot: the
+/// end of a segment.
 ///
 /// # Errors
 ///
-/// [`Fault::Empty`] for zeros or nothing; what else is wrong with the first bad slot; and
-/// [`Fault::Incomplete`] if the record's later slots are not all there.
-pub fn decode_next(
-    bytes: &[u8],
-    chain: Chain,
-    record: &mut ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
-) -> Result<Decoded, Fault> {
-    record.clear();
-    let first = slot_at(bytes)?;
-    let mut chain = check_slot(&first, chain)?;
-    if layout::kind(&first) == KIND_MARK {
-        return Ok(Decoded::Mark(chain, Mark::from_words(&first)));
-    }
-    let unknown =
-        |slot: &Slot| Fault::Unknown { kind: layout::kind(slot), flags: layout::flags(slot) };
-    let mut left = layout::left(&first);
-    if layout::is_cont(&first) || usize::from(left) + 1 > SLOTS_PER_RECORD_MAX {
-        return Err(unknown(&first));
-    }
-    record.push(handed_out(&first));
-    while left > 0 {
-        let rest = &bytes[record.len() * SLOT_SIZE..];
-        let incomplete = |fault| {
-            if fault == Fault::Empty { Fault::Incomplete { missing: left } } else { fault }
-        };
-        let slot = slot_at(rest).map_err(incomplete)?;
-        let next = check_slot(&slot, chain).map_err(incomplete)?;
-        if !layout::is_cont(&slot)
-            || layout::kind(&slot) != layout::kind(&first)
-            || layout::aux(&slot) != layout::aux(&first)
-            || layout::left(&slot) != left - 1
-        {
-            return Err(unknown(&slot));
+/// What is wrong with the first record: [`Fault::Empty`] for zeros or nothing; what else is wrong
+/// with its first bad slot; and [`Fault::Incomplete`] if its later slots are not all there.
+pub fn decode_next(bytes: &[u8], chain: Chain, records: &mut Vec<Slot>) -> Result<Decoded, Fault> {
+    records.clear();
+    let slots = bytes.as_chunks::<SLOT_SIZE>().0;
+    let slots = &slots[..slots.len().min(BLOCK_SLOTS)];
+    let mut chain = chain;
+    // Slots of whole records; the slot before, and how many of its record follow it.
+    let (mut whole, mut last, mut left) = (0, [0; 8], 0);
+    for bytes in &slots[..fitting(slots, chain.last_crc)] {
+        let slot = layout::from_bytes(bytes);
+        let is_next = if left == 0 { is_first(&slot) } else { goes_on(&last, &slot) };
+        if !is_next || Some(layout::seq(&slot)) != chain.last_seq.checked_add(1) {
+            break;
         }
-        record.push(handed_out(&slot));
-        chain = next;
-        left -= 1;
+        records.push(handed_out(&slot));
+        (chain, last, left) = (Chain::behind(&slot), slot, layout::left(&slot));
+        if left == 0 {
+            whole = records.len();
+        }
     }
-    Ok(Decoded::Record(chain))
+    let other = slots.get(records.len());
+    records.truncate(whole);
+    if whole > 0 { Ok(Decoded::Records) } else { other_than_record(other, chain, left) }
 }
 
-/// The slot at the front of `bytes`.
-#[inline]
-fn slot_at(bytes: &[u8]) -> Result<Slot, Fault> {
-    bytes.first_chunk::<SLOT_SIZE>().map(layout::from_bytes).ok_or(Fault::Empty)
+/// How many slots from the first on have the checksum of their bytes and of the slot before. A loop
+/// of its own, with so little in it that the sums of several slots are under way at once.
+fn fitting(slots: &[[u8; SLOT_SIZE]], mut last_crc: u32) -> usize {
+    let mut fits = |bytes: &[u8; SLOT_SIZE]| {
+        let slot = layout::from_bytes(bytes);
+        let found = layout::crc(&slot);
+        found == crc::chained(&slot, std::mem::replace(&mut last_crc, found))
+    };
+    slots.iter().position(|bytes| !fits(bytes)).unwrap_or(slots.len())
 }
 
-/// Checks one slot by itself and against its predecessor. Only a reference goes in and only the
-/// chain comes out: a slot that is handed about is copied each time.
+/// Whether a slot may be the first of a record.
 #[inline]
-fn check_slot(slot: &Slot, chain: Chain) -> Result<Chain, Fault> {
-    let (found, expected) = (layout::crc(slot), crc::chained(slot, chain.last_crc));
+fn is_first(slot: &Slot) -> bool {
     let (kind, flags) = (layout::kind(slot), layout::flags(slot));
+    kind != 0
+        && kind != KIND_MARK
+        && flags & !(FLAGS_ALL & !FLAG_CONT) == 0
+        && usize::from(layout::left(slot)) < SLOTS_PER_RECORD_MAX
+}
+
+/// Whether a slot may be the one behind `last` in the same record.
+#[inline]
+fn goes_on(last: &Slot, slot: &Slot) -> bool {
+    layout::is_cont(slot)
+        && layout::flags(slot) & !FLAGS_ALL == 0
+        && layout::kind(slot) == layout::kind(last)
+        && layout::aux(slot) == layout::aux(last)
+        && layout::left(slot) + 1 == layout::left(last)
+}
+
+/// What stands where a record, or its last `left` slots, should: a mark, or what is wrong there.
+#[cold]
+fn other_than_record(
+    slot: Option<&[u8; SLOT_SIZE]>,
+    chain: Chain,
+    left: u8,
+) -> Result<Decoded, Fault> {
+    let slot = slot.map_or([0; 8], layout::from_bytes);
     // Zeros are no slot, though one link in 2^32 is such that they pass the checksum.
-    if (found != expected || kind == 0) && *slot == [0; 8] {
-        return Err(Fault::Empty);
+    if slot == [0; 8] {
+        return Err(if left > 0 { Fault::Incomplete { missing: left } } else { Fault::Empty });
     }
+    let (found, expected) = (layout::crc(&slot), crc::chained(&slot, chain.last_crc));
     if found != expected {
         return Err(Fault::Crc { found, expected });
     }
+    let (kind, flags) = (layout::kind(&slot), layout::flags(&slot));
     let is_mark = kind == KIND_MARK;
     let is_bare_mark =
-        flags == 0 && layout::left(slot) == 0 && layout::aux(slot) == 0 && slot[6] == 0;
+        flags == 0 && layout::left(&slot) == 0 && layout::aux(&slot) == 0 && slot[6] == 0;
     if kind == 0 || flags & !FLAGS_ALL != 0 || (is_mark && !is_bare_mark) {
         return Err(Fault::Unknown { kind, flags });
     }
     let due = if is_mark { Some(chain.last_seq) } else { chain.last_seq.checked_add(1) };
-    let seq = layout::seq(slot);
+    let seq = layout::seq(&slot);
     if Some(seq) != due {
         return Err(Fault::Seq { found: seq, expected: due.unwrap_or(chain.last_seq) });
     }
-    Ok(Chain { last_seq: seq, last_crc: found })
+    if is_mark && left == 0 {
+        return Ok(Decoded::Mark(Chain::behind(&slot), Mark::from_words(&slot)));
+    }
+    Err(Fault::Unknown { kind, flags })
 }
 
 /// The slot as the writer was given it, plus its checksum.
+#[inline]
 fn handed_out(slot: &Slot) -> Slot {
     layout::with_crc(&layout::content(slot), layout::crc(slot))
 }

@@ -188,8 +188,8 @@ pub const fn aux(slot: &Slot) -> u16 {
 /// The stored checksum.
 #[inline]
 pub const fn crc(slot: &Slot) -> u32 {
-    let bytes = slot[7].to_le_bytes();
-    u32::from_le_bytes([bytes[4], bytes[5], bytes[6], bytes[7]])
+    // No bytes: put together one by one, they cost a reader a tenth of its time.
+    (slot[7] >> CRC_SHIFT) as u32
 }
 
 /// The slot with this checksum.

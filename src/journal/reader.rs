@@ -4,7 +4,7 @@
 #![forbid(unsafe_code)]
 
 use crate::journal::archived::{ArchivedNote, first_segment};
-use crate::journal::decode::{Chain, Decoded, decode_next};
+use crate::journal::decode::{BLOCK_SLOTS, Chain, Decoded, decode_next};
 use crate::journal::dir::{ids_in, open_plain};
 use crate::journal::error::ReadError;
 use crate::journal::layout::{
@@ -15,8 +15,7 @@ use crate::journal::seal::last_sealed;
 use crate::journal::survey::{Survey, best};
 use crate::journal::synced::read_mark;
 use crate::journal::verdict::{MarkSource, Place, Rest, Verdict, verdict};
-use crate::limits::{SLOT_SIZE, SLOTS_PER_RECORD_MAX};
-use arrayvec::ArrayVec;
+use crate::limits::SLOT_SIZE;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -81,7 +80,8 @@ pub struct Bookmark {
 ///
 /// Safe while a writer appends, in this process or another: it hands out whole records only, and
 /// after `None` the next call looks again, in the segment that has come next, too. It takes no lock
-/// and asks nothing of the writer. Memory is one buffer of 64 KiB, whatever the files hold.
+/// and asks nothing of the writer. Memory is one buffer of 64 KiB and one of 64 slots, whatever the
+/// files hold.
 ///
 /// ```
 /// use std::path::Path;
@@ -138,7 +138,10 @@ pub struct LogReader {
     log_mark: Option<Mark>,
     first_seq: u64,
     group_end_seq: u64,
-    record: ArrayVec<Slot, SLOTS_PER_RECORD_MAX>,
+    /// Whole records that stand at `offset`, checked.
+    records: Vec<Slot>,
+    /// How many of their slots have been handed out.
+    handed_out: usize,
     record_position: Position,
     stop: Option<(Position, Fault)>,
     window: Window,
@@ -161,7 +164,6 @@ struct Window {
 
 /// What one step of the reader found.
 enum Step {
-    Record,
     Again,
     Stop,
 }
@@ -200,7 +202,8 @@ impl LogReader {
             log_mark: None,
             first_seq,
             group_end_seq: 0,
-            record: ArrayVec::new(),
+            records: Vec::with_capacity(BLOCK_SLOTS),
+            handed_out: 0,
             record_position: Position { segment: segment_id, offset: HEADER_SIZE },
             stop: None,
             window: Window { buffer: vec![0; BUFFER_SIZE].into(), start: 0, len: 0 },
@@ -229,7 +232,7 @@ impl LogReader {
         read_up_to(&segment.file, &mut bytes, offset - SLOT_BYTES)
             .map_err(|source| ReadError::Io { path, action: "read", source })?;
         let slot = layout::from_bytes(&bytes);
-        if (layout::seq(&slot), layout::crc(&slot)) != (chain.last_seq, chain.last_crc) {
+        if Chain::behind(&slot) != chain {
             return Ok(None);
         }
         (reader.segment, reader.offset, reader.chain) = (segment, offset, chain);
@@ -251,13 +254,11 @@ impl LogReader {
     /// is not of this log, or the system's refusal to read. The same again on the next call.
     pub fn next_record(&mut self) -> Result<Option<&[Slot]>, ReadError> {
         self.stop = None;
-        loop {
-            match self.step()? {
-                Step::Record => return Ok(Some(&self.record)),
-                Step::Again => {}
-                Step::Stop => return Ok(None),
-            }
+        if self.handed_out == self.records.len() && !self.find_records()? {
+            return Ok(None);
         }
+        self.check_mark()?;
+        Ok(Some(self.hand_out()))
     }
 
     /// Sequence number of the first record that is here: 1, unless segments are archived.
@@ -335,21 +336,45 @@ impl LogReader {
         Position { segment: self.segment.header.segment_id, offset: self.offset }
     }
 
-    fn step(&mut self) -> Result<Step, ReadError> {
-        self.check_mark()?;
-        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
-        match decode_next(bytes, self.chain, &mut self.record) {
-            Ok(Decoded::Record(chain)) => {
-                self.record_position = self.position();
-                self.chain = chain;
-                for _ in 0..self.record.len() {
-                    self.offset += SLOT_BYTES;
-                }
-                if layout::flags(&self.record[0]) & FLAG_END != 0 {
-                    self.group_end_seq = chain.last_seq;
-                }
-                Ok(Step::Record)
+    /// The next of the records that were checked.
+    fn hand_out(&mut self) -> &[Slot] {
+        let rest = &self.records[self.handed_out..];
+        let len = 1 + rest[1..].iter().take_while(|slot| layout::is_cont(slot)).count();
+        let record = &rest[..len];
+        self.record_position = self.position();
+        self.handed_out += len;
+        self.offset += len as u64 * SLOT_BYTES;
+        self.chain = Chain::behind(&record[len - 1]);
+        if layout::flags(&record[0]) & FLAG_END != 0 {
+            self.group_end_seq = self.chain.last_seq;
+        }
+        record
+    }
+
+    /// Checks the next records; whether there are any.
+    fn find_records(&mut self) -> Result<bool, ReadError> {
+        loop {
+            self.check_mark()?;
+            if matches!(self.step()?, Step::Stop) {
+                return Ok(false);
             }
+            if !self.records.is_empty() {
+                return Ok(true);
+            }
+        }
+    }
+
+    /// Decodes what stands at `offset`; the records handed out before are gone.
+    fn decode(&mut self) -> Result<Result<Decoded, Fault>, ReadError> {
+        self.handed_out = 0;
+        self.records.clear();
+        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
+        Ok(decode_next(bytes, self.chain, &mut self.records))
+    }
+
+    fn step(&mut self) -> Result<Step, ReadError> {
+        match self.decode()? {
+            Ok(Decoded::Records) => Ok(Step::Again),
             Ok(Decoded::Mark(chain, mark)) => {
                 self.chain = chain;
                 self.offset += SLOT_BYTES;
@@ -394,8 +419,7 @@ impl LogReader {
         // The writer makes a segment only when it is done with the one before. What was not here a
         // moment ago may have come before that.
         self.window.forget();
-        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
-        if decode_next(bytes, self.chain, &mut self.record) != Err(Fault::Empty) {
+        if self.decode()? != Err(Fault::Empty) {
             return Ok(Step::Again);
         }
         if let Some(left) = self.left_behind()? {
@@ -477,7 +501,9 @@ impl LogReader {
 
     /// At the very place that the mark names, the mark must name the last record.
     fn check_mark(&self) -> Result<(), ReadError> {
-        let Some(mark) = self.side_mark else { return Ok(()) };
+        let Some(mark) = self.side_mark.filter(|mark| mark.position.offset == self.offset) else {
+            return Ok(());
+        };
         let (position, found) = (self.position(), self.chain.last_seq);
         if position != mark.position || found == mark.seq {
             return Ok(());
@@ -506,8 +532,7 @@ impl LogReader {
     /// it did not fit and the next segment, which was not there, takes up the chain.
     fn has_grown(&mut self) -> Result<bool, ReadError> {
         self.window.forget();
-        let bytes = self.window.at(&self.segment, self.offset, &self.dir)?;
-        let decoded = decode_next(bytes, self.chain, &mut self.record);
+        let decoded = self.decode()?;
         self.window.forget();
         let stopped_at_zeros = matches!(self.stop, Some((_, Fault::Empty)));
         if decoded != Err(Fault::Empty) || !stopped_at_zeros {
