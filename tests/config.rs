@@ -126,7 +126,7 @@ fn the_default_loads() {
     assert_eq!(config.strategy, StrategySettings::MOMENTUM);
     assert_eq!(config.runtime.release, Release::Written);
     assert_eq!(config.runtime.pace, Pace::Lockstep);
-    assert_eq!(config.log.sync, SyncPolicy::Interval { ms: 1_000 });
+    assert_eq!(config.log.sync, SyncPolicy::Interval { ms: 10 });
     let BrokerConfig::Simulated(venue) = &config.broker;
     assert_eq!(venue.slippage, ratio("0.0001"));
     assert_eq!(venue.commission_per_contract, amount("2.05"));

@@ -155,8 +155,6 @@ fn a_flood_of_prices_and_of_reports_never_waits_for_itself() {
     }
 }
 
-/// The engine has let go of its rings with messages still on their way: they are in the log, so they
-/// leave, and the broker's thread ends although nobody takes its reports any more.
 /// Whether a sweep or what the venue says comes first must not hang on how fast the venue is: two
 /// runs in lockstep would differ.
 #[test]
@@ -187,6 +185,8 @@ fn a_sweep_is_over_before_anything_else_is_taken() {
     assert_eq!(told, tell(false));
 }
 
+/// The engine has let go of its rings with messages still on their way: they are in the log, so they
+/// leave, and the broker's thread ends although nobody takes its reports any more.
 #[test]
 fn the_broker_ends_behind_an_engine_that_is_gone() {
     let mut stage = Stage::new(200, Release::Written);
@@ -305,6 +305,36 @@ fn a_journal_waits_for_no_sync() {
         assert_eq!(taken.load(Ordering::Relaxed), 1);
         let reader = LogReader::open(&dir).expect("a log");
         assert_eq!(reader.synced_seq(), Some(shared.synced()));
+    }
+}
+
+/// How much a power cut may cost: what the interval has not yet put on the disk.
+#[test]
+fn a_sync_by_interval_comes_when_it_is_due_and_not_before() {
+    for (ms, comes) in [(1, true), (3_600_000, false)] {
+        let parent = tempfile::tempdir().expect("a directory");
+        let options = JournalOptions { segment_size: 8_192, ..JournalOptions::default() };
+        let journal = Journal::create(&parent.path().join("log"), options).expect("a new log");
+        let (mut records, out) = rtrb::RingBuffer::new(64);
+        let (shared, clock) = (Shared::default(), Clock::new());
+        let policy = SyncPolicy::Interval { ms };
+        let (mut journal_loop, mut disk_loop) =
+            JournalLoop::new(journal, out, shared.clone(), clock.clone(), policy);
+        let begin = clock.ticks();
+        for seq in 1..=3 {
+            let word_7 = layout::kind_and_flags(1, layout::FLAG_END);
+            records.push([seq, 0, 0, 0, 0, 0, 0, word_7]).expect("room");
+            loop {
+                journal_loop.do_work();
+                disk_loop.do_work();
+                let is_over = clock.nanos(begin, clock.ticks()) > 20_000_000;
+                if shared.synced() == seq || (is_over && !comes) {
+                    break;
+                }
+            }
+        }
+        assert_eq!(shared.synced(), if comes { 3 } else { 0 });
+        assert_eq!(shared.written(), 3);
     }
 }
 
@@ -470,21 +500,17 @@ fn a_record_may_wait_for_the_log_as_long_as_the_bound_says() {
     let took = clock.nanos(begin, clock.ticks()) / 1_000_000;
     assert!(waited.is_some_and(|ms| (3..=took).contains(&ms)), "{waited:?} of {took}");
     // In the log, but not on the disk: as long past the moment when its sync is due.
-    let looks = |sync| {
-        let mut lag = Lag::new(3, sync);
-        shared.set_written(6);
-        shared.set_synced(5);
-        let begin = clock.ticks();
+    shared.set_written(6);
+    shared.set_synced(5);
+    let mut lag = Lag::new(3, SyncPolicy::EveryBatch);
+    let waited = std::iter::repeat_with(|| lag.look(&clock, &shared, 6)).flatten().next();
+    assert!(waited.is_some_and(|ms| ms >= 3));
+    for sync in [SyncPolicy::Interval { ms: 1_000_000 }, SyncPolicy::Never] {
+        let (mut lag, begin) = (Lag::new(3, sync), clock.ticks());
         while clock.nanos(begin, clock.ticks()) < 5_000_000 {
-            if let Some(ms) = lag.look(&clock, &shared, 6) {
-                return Some(ms);
-            }
+            assert_eq!(lag.look(&clock, &shared, 6), None);
         }
-        None
-    };
-    assert!(looks(SyncPolicy::EveryBatch).is_some_and(|ms| ms >= 3));
-    assert_eq!(looks(SyncPolicy::Interval { ms: 1_000_000 }), None);
-    assert_eq!(looks(SyncPolicy::Never), None);
+    }
     // That one is in the log; another has just begun to wait.
     shared.set_written(6);
     let mut lag = Lag::new(1_000_000, SyncPolicy::Never);

@@ -196,7 +196,7 @@ pub struct LogConfig {
 
 impl LogConfig {
     /// Milliseconds between two syncs, where a file does not say.
-    pub const SYNC_INTERVAL_MS: u64 = 1_000;
+    pub const SYNC_INTERVAL_MS: u64 = 10;
 }
 
 impl Default for LogConfig {

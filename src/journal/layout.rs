@@ -1,5 +1,6 @@
-//! The log format on one page: every size, offset, flag and name that lies on disk. No other file
-//! states one.
+//! The log format on one page: every size, offset, flag and name of the log that lies on disk. What
+//! lies beside it has a page of its own: snapshots `snapshot.rs`, the note of what is archived
+//! `archived.rs`.
 //!
 //! A log is a directory. All numbers are little-endian.
 //!
@@ -11,8 +12,10 @@
 //!   synced             the durable mark: two sectors, written in turn
 //!   lock               locked by the one writer
 //!   spare              the next segment, allocated ahead; its name makes it no part of the log
+//!   archived           where the segments are that are not here: see `archived.rs`; `archived.tmp`
+//!                      while it is written
 //!   00000002-000004160.0.cut   what a recovery cut off: segment, byte offset, number
-//!   00000000000001000003.snap  no part of the log: see `snapshot.rs`
+//!   00000000000001000003.snap  no part of the log: see `snapshot.rs`; `snap.tmp` in the making
 //!
 //! segment:  | header page, 4096 bytes | slot | slot | slot | ...    | zeros to the end |
 //!
