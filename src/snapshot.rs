@@ -253,8 +253,10 @@ fn store(dir: &Path, path: &Path, bytes: &[u8]) -> Result<(), Fault> {
     let failed = |action| move |source| Fault::Io { action, source };
     let mut file = lock(&temporary)?;
     file.set_len(0).map_err(failed("write"))?;
-    file.write_all(bytes).map_err(failed("write"))?;
-    file.sync_all().map_err(failed("sync"))?;
+    let written = file.write_all(bytes).map_err(failed("write"));
+    let synced = written.and_then(|()| file.sync_all().map_err(failed("sync")));
+    // What is half there takes room that the log may need.
+    synced.inspect_err(|_| drop(std::fs::remove_file(&temporary)))?;
     std::fs::rename(&temporary, path).map_err(failed("rename to"))?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("sync the directory of"))
 }
@@ -391,11 +393,11 @@ fn read_whole(dir: &Path, path: &Path, up_to: UpTo) -> Result<Option<Snapshot>, 
     if is_behind {
         return Ok(None);
     }
-    file.take(SNAPSHOT_SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
-    let found = bytes.len() as u64;
+    let found = file.metadata().map_err(failed)?.len();
     if found > SNAPSHOT_SIZE_MAX {
         return Err(Fault::Size { found });
     }
+    file.take(SNAPSHOT_SIZE_MAX).read_to_end(&mut bytes).map_err(failed)?;
     bytes[CRC_AT].fill(0);
     let expected = crc32c::crc32c(&bytes);
     if head.crc != expected {

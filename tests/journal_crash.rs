@@ -8,14 +8,14 @@ use log::{
     recover_twice, restore, segment, temp_dir, tiny, write_private,
 };
 use std::io::{BufRead, BufReader};
-use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use trade_engine::journal::layout::{self, Slot};
 use trade_engine::journal::verdict::MarkSource;
 use trade_engine::journal::{
     Chain, Fault, Journal, JournalError, JournalOptions, LogEnd, LogReader, Mark, Position,
-    ReadError, SegmentHeader, Tail, decode_next, recover,
+    ReadError, SegmentHeader, Tail, check_seals, decode_next, recover,
 };
 
 /// A log of `count` slots and more, dropped as a killed process would.
@@ -582,6 +582,32 @@ fn a_missing_segment_above_the_mark_is_the_end_and_what_follows_is_kept_aside() 
         assert!(valid_slots > 60);
         assert_eq!(recover_twice(&log.dir).unwrap(), slots);
         assert_eq!(std::fs::read(log.dir.join(layout::cut_name(3, 0, 0))).unwrap(), third);
+    }
+}
+
+/// Somebody has made a file a terabyte long, of holes: it is refused or cut, without being read.
+#[test]
+fn a_hole_of_a_terabyte_is_not_read() {
+    const TERABYTE: u64 = 1 << 40;
+    for id in [1, 2, 3, 9] {
+        for is_sealed in [false, true] {
+            let log = log(150, None);
+            if is_sealed {
+                drop(recover(&log.dir).unwrap());
+            }
+            let path = segment(&log.dir, id);
+            let mut options = std::fs::OpenOptions::new();
+            let file = options.create(true).truncate(false).write(true).mode(0o600).open(&path);
+            if file.unwrap().set_len(TERABYTE).is_err() {
+                println!("skipped: no file of that size on this disk");
+                return;
+            }
+            let _ = check(&log, "holes");
+            let _ = check_seals(&log.dir, None);
+            if id == 9 && !is_sealed {
+                assert!(!recover_twice(&log.dir).unwrap().is_empty());
+            }
+        }
     }
 }
 

@@ -362,6 +362,9 @@ fn salvage_refuses_what_is_there_and_what_is_whole() {
             std::fs::remove_dir(taken).unwrap();
         }
     }
+    let error = salvage(&dir, &dir.join("new")).unwrap_err();
+    assert!(error.to_string().contains("in the log that is salvaged"), "{error}");
+    assert!(!dir.join("new").exists() && !dir.join("new.part").exists());
     // Nothing in front of the damage: nothing to keep.
     bytes[0] ^= 1;
     write_private(&segment(&dir, 1), &bytes);

@@ -425,6 +425,40 @@ fn a_broker_that_cannot_be_asked_keeps_everything_from_trading() {
     verified(&read_log(&dir));
 }
 
+/// A report may have been on its way for as long as its order is known, however far the feed's time
+/// has moved since.
+#[test]
+fn executions_are_asked_for_from_the_oldest_order_on() {
+    struct Asked(Option<Ts>);
+    impl Broker for Asked {
+        fn on_message(&mut self, _ts: Ts, _message: &Message, _reports: &mut Reports) {}
+
+        fn statement(&mut self, since: Ts, _orders: &[ClOrdId]) -> Result<Statement, String> {
+            self.0 = Some(since);
+            Ok(Statement::default())
+        }
+    }
+    const DAY: i64 = 86_400_000_000_000;
+    let asked = |ours: Ours| {
+        let parent = temp_dir();
+        let mut engine = TradeEngine::new(settings(), Scripted::default());
+        engine.set_time(Ts(5 * DAY));
+        for input in history(ours) {
+            engine.input(&input).unwrap();
+        }
+        engine.set_time(Ts(900 * DAY));
+        engine.input(&Input::Timer {}).unwrap();
+        let dir = write_log(parent.path(), "log", engine.log());
+        let mut venue = Asked(None);
+        drop(take_up(&dir, options()).unwrap().reconcile(&mut venue).unwrap());
+        venue.0
+    };
+    for ours in [Ours::Sent, Ours::PartFilled, Ours::Filled, Ours::Cancelled] {
+        assert_eq!(asked(ours), Some(Ts(5 * DAY)), "{ours:?}");
+    }
+    assert_eq!(asked(Ours::Unknown), Some(Ts(899 * DAY)), "a day, without orders");
+}
+
 /// Between a restart and its reconciliation the engine turns down whatever could send something,
 /// changes nothing for it, and says so.
 #[test]

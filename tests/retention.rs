@@ -284,6 +284,9 @@ fn other_bytes_in_the_archive_are_refused_by_name() {
     whole.snapshot_in(whole.segments);
     let own = archive(whole.dir(), 2, &DirArchive::new(whole.dir())).expect_err("itself");
     assert!(own.to_string().contains("the log's own directory"), "{own}");
+    let inside = whole.dir().join("old");
+    let inside = archive(whole.dir(), 2, &DirArchive::new(&inside)).expect_err("in it");
+    assert!(inside.to_string().contains("the log's own directory, or in it"), "{inside}");
     fs::create_dir(whole.there()).expect("a disk");
     let target = whole.there().join(segment_name(2));
     let mut bytes = fs::read(whole.dir().join(segment_name(2))).expect("it is there");

@@ -14,7 +14,9 @@
 //! [`retention`]: crate::retention
 
 use crate::journal::archived::{ArchivedNote, first_segment};
-use crate::journal::dir::{LogDir, ids_in, io_error, make_above, private_options, sync_above};
+use crate::journal::dir::{
+    LogDir, ids_in, io_error, is_within, make_above, private_options, sync_above,
+};
 use crate::journal::disk::{Disk, MachineDisk};
 use crate::journal::error::{JournalError, ReadError};
 use crate::journal::layout::{
@@ -25,7 +27,7 @@ use crate::journal::synced::read_mark;
 use std::fmt::Debug;
 use std::fs::{DirBuilder, File};
 use std::io::{self, BufRead, BufReader};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -76,15 +78,12 @@ impl DirArchive {
         sync_above(&self.dir, &*self.disk).map_err(io::Error::other)
     }
 
-    /// Unlinking the file there would unlink the copy.
-    fn require_elsewhere(&self, path: &Path) -> io::Result<()> {
-        let here = path.parent().unwrap_or(path).metadata()?;
-        let there = self.dir.metadata()?;
-        if (here.dev(), here.ino()) == (there.dev(), there.ino()) {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "it is the log's own directory",
-            ));
+    /// Unlinking the file there would unlink the copy; and what lies in the log goes with it.
+    fn require_elsewhere(&self, path: &Path, name: &str) -> io::Result<()> {
+        let here = path.parent().unwrap_or(Path::new("."));
+        if is_within(&self.dir.join(name), here) {
+            let what = "it is the log's own directory, or in it";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, what));
         }
         Ok(())
     }
@@ -107,8 +106,8 @@ impl Archive for DirArchive {
     }
 
     fn store(&self, path: &Path, name: &str) -> io::Result<()> {
+        self.require_elsewhere(path, name)?;
         self.make()?;
-        self.require_elsewhere(path)?;
         let target = self.dir.join(name);
         match target.symlink_metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => self.copy(path, name)?,

@@ -262,6 +262,15 @@ pub(super) fn make_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalErro
     sync_above(above, disk)
 }
 
+/// Whether a place that may not be there yet lies in a directory.
+pub(super) fn is_within(place: &Path, dir: &Path) -> bool {
+    let whole = place.ancestors().skip(1).find_map(|above| {
+        let above = if above.as_os_str().is_empty() { Path::new(".") } else { above };
+        above.canonicalize().ok()
+    });
+    whole.zip(dir.canonicalize().ok()).is_some_and(|(above, dir)| above.starts_with(dir))
+}
+
 /// Puts the name of `path` on the disk.
 pub(super) fn sync_above(path: &Path, disk: &dyn Disk) -> Result<(), JournalError> {
     let above = path.parent().filter(|above| !above.as_os_str().is_empty());

@@ -148,9 +148,9 @@ pub struct LogReader {
 }
 
 #[derive(Debug)]
-struct OpenSegment {
+pub(super) struct OpenSegment {
     file: File,
-    header: SegmentHeader,
+    pub(super) header: SegmentHeader,
     header_crc: u32,
 }
 
@@ -575,7 +575,16 @@ impl LogReader {
         let mut prev_crc = self.chain.last_crc;
         let mut buffer = vec![0; BUFFER_SIZE];
         let mut at = from;
-        while at < found {
+        loop {
+            // A hole is zeros, however large a stranger has made it. Whole slots, as from `from` on.
+            let data = next_data(file, at);
+            if data > at {
+                prev_crc = 0;
+                at = from + (data - from) / SLOT_BYTES * SLOT_BYTES;
+            }
+            if at >= found {
+                break;
+            }
             let len = read_up_to(file, &mut buffer, at).map_err(|source| ReadError::Io {
                 path: path.clone(),
                 action: "read",
@@ -641,6 +650,16 @@ fn read_up_to(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> 
     Ok(len)
 }
 
+/// Where the next bytes are that are no hole: `at`, where the file system does not say, and the end
+/// of all files behind the last.
+pub(super) fn next_data(file: &File, at: u64) -> u64 {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(at)) {
+        Ok(data) => data,
+        Err(rustix::io::Errno::NXIO) => u64::MAX,
+        Err(_) => at,
+    }
+}
+
 fn open_file(path: &Path) -> Result<Option<File>, ReadError> {
     open_plain(path).map_err(|source| ReadError::Io {
         path: path.to_owned(),
@@ -686,7 +705,11 @@ fn missing(dir: &Path, id: u64) -> ReadError {
 }
 
 /// Reads and checks the header page of segment `id`. The inner error is what is wrong with it.
-fn read_header(file: File, path: &Path, id: u64) -> Result<Result<OpenSegment, Fault>, ReadError> {
+pub(super) fn read_header(
+    file: File,
+    path: &Path,
+    id: u64,
+) -> Result<Result<OpenSegment, Fault>, ReadError> {
     const PAGE: usize = 4_096;
     const _: () = assert!(PAGE as u64 == HEADER_SIZE);
     let mut page = [0; PAGE];

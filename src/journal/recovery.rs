@@ -11,7 +11,7 @@ use crate::journal::error::JournalError;
 use crate::journal::layout::{
     HEADER_SIZE, Mark, Position, SPARE_NAME, Seal, cut_name, segment_name,
 };
-use crate::journal::reader::{LogEnd, LogReader, Tail, segments_in};
+use crate::journal::reader::{LogEnd, LogReader, Tail, next_data, segments_in};
 use crate::journal::seal::{Progress, Sealer, check_last_seal, read_seal};
 use crate::journal::synced::SyncedFile;
 use crate::journal::verdict::MarkSource;
@@ -204,7 +204,11 @@ fn last_byte(file: &File, from: u64) -> io::Result<u64> {
     let size = file.metadata()?.len();
     let mut buffer = vec![0; BUFFER_SIZE];
     let (mut at, mut end) = (from, from);
-    while at < size {
+    loop {
+        at = next_data(file, at);
+        if at >= size {
+            break;
+        }
         let len = usize::try_from(size - at).map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
         file.read_exact_at(&mut buffer[..len], at)?;
         if let Some(index) = buffer[..len].iter().rposition(|byte| *byte != 0) {

@@ -1,7 +1,7 @@
 //! Salvage: what is good of a log that recovery refuses, as a log of its own.
 
 use crate::journal::archived::ArchivedNote;
-use crate::journal::dir::{io_error, sync_above};
+use crate::journal::dir::{io_error, is_within, sync_above};
 use crate::journal::disk::MachineDisk;
 use crate::journal::error::{JournalError, ReadError};
 use crate::journal::layout::{self, Position};
@@ -9,6 +9,7 @@ use crate::journal::reader::LogReader;
 use crate::journal::recovery::recover;
 use crate::journal::seal::check_seals;
 use crate::journal::writer::{Journal, JournalOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 
 /// What a salvage has found and kept.
@@ -32,7 +33,7 @@ pub struct Salvaged {
 /// # Errors
 ///
 /// The log is one that [`recover`] takes up; nothing of it is good; there is something at `target`
-/// or at its `.part`; or the system refuses.
+/// or at its `.part`, or it lies in the log; or the system refuses.
 pub fn salvage(dir: &Path, target: &Path) -> Result<Salvaged, JournalError> {
     let part = part_of(target);
     for path in [target, &part] {
@@ -41,6 +42,11 @@ pub fn salvage(dir: &Path, target: &Path) -> Result<Salvaged, JournalError> {
         }
     }
     let mut reader = LogReader::open(dir)?;
+    if is_within(target, dir) {
+        let what = "it would be in the log that is salvaged";
+        let source = io::Error::new(io::ErrorKind::InvalidInput, what);
+        return Err(io_error(target, "create", source));
+    }
     if reader.first_seq() > 1
         && let Some(ArchivedNote { place, .. }) = ArchivedNote::read(dir)?
     {

@@ -9,8 +9,9 @@ use crate::journal::dir::{Lock, LogDir, ids_in, io_error, open_plain, private_op
 use crate::journal::disk::Disk;
 use crate::journal::error::{JournalError, ReadError};
 use crate::journal::layout::{
-    SEAL_SIZE, SEGMENT_ID_FIRST, Seal, seal_id_of, seal_name, segment_name,
+    Fault, SEAL_SIZE, SEGMENT_ID_FIRST, Seal, seal_id_of, seal_name, segment_name,
 };
+use crate::journal::reader::read_header;
 use sha2::{Digest, Sha256};
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -260,6 +261,14 @@ fn seal_of(dir: &Path, id: u64, previous: Option<Seal>) -> Result<Option<Seal>, 
     let path = dir.join(segment_name(id));
     let failed = |source| ReadError::Io { path: path.clone(), action: "read", source };
     let Some(file) = open_plain(&path).map_err(failed)? else { return Ok(None) };
+    // What somebody has made longer is not what was sealed, and need not be read to its end.
+    let found = file.metadata().map_err(failed)?.len();
+    if let Ok(segment) = read_header(file.try_clone().map_err(failed)?, &path, id)?
+        && found > segment.header.segment_size
+    {
+        let fault = Fault::Short { found, expected: segment.header.segment_size };
+        return Err(ReadError::Header { path, fault });
+    }
     let mut digesting = Digesting::new(file, previous);
     let mut buffer = vec![0; BUFFER_SIZE];
     while digesting.take(&mut buffer).map_err(failed)? {}

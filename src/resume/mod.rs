@@ -66,7 +66,8 @@ impl fmt::Display for ResumeError {
             Self::Replay(error) => write!(f, "{error}"),
             Self::NoHead { dir } => write!(
                 f,
-                "{}: ends before its head is complete: nothing had been sent, begin a new log",
+                "{}: ends before its head is complete: nothing had been sent, begin a new log in \
+                 another directory",
                 dir.display()
             ),
             Self::NoGroup { dir } => write!(

@@ -144,7 +144,11 @@ pub(super) fn reconcile(
 ) -> Result<Found, ResumeError> {
     let state = recovered.engine.state();
     assert!(state.is_reconciling());
-    let since = Ts(state.ts().0.saturating_sub(EXECUTIONS_SINCE_NANOS));
+    // A report of an order, though it has ended, may have been on its way ever since the order was
+    // made: in the time of a feed that is played faster than it was, for years.
+    let made = state.orders().iter().map(|order| order.created);
+    let lately = Ts(state.ts().0.saturating_sub(EXECUTIONS_SINCE_NANOS));
+    let since = made.min().map_or(lately, |first| first.min(lately));
     let working: Vec<ClOrdId> =
         state.orders().iter().filter(|o| is_working(o)).map(|o| o.id).collect();
     let statement = broker.statement(since, &working).map_err(ResumeError::Venue)?;

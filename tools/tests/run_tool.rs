@@ -9,7 +9,7 @@ use place::{CONFIG, Place, bars, good, inputs, json, records, refused, replay, t
 use serde_json::Value;
 use std::fmt::Write as _;
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use trade_engine::event::{Body, Event, Record};
 
 /// What two runs of the same must agree in.
@@ -318,4 +318,17 @@ fn a_full_disk_is_said_and_what_was_recorded_verifies() {
     assert!(verified.starts_with("status 1\n"), "{said}\n{verified}");
     assert!(verified.contains("\ngood"), "{verified}");
     assert!(output.status.success(), "{said}\n{verified}");
+}
+
+/// Whoever reads has gone before the first line: the run is played all the same, to its end.
+#[test]
+fn a_reader_that_is_gone_keeps_no_run_from_its_end() {
+    let place = Place::new();
+    let log = place.path("log");
+    let mut command = place.command("data", "log");
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(child.stdout.take());
+    assert!(child.wait().unwrap().success());
+    assert!(good(&replay(&["verify"], &log)).ends_with("\ngood\n"));
+    assert!(inputs(&log) > 1_200, "{} inputs", inputs(&log));
 }

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
+use trade_engine::journal::is_log;
 
 /// The file in the making. Dropped before [`Draft::publish`], it leaves nothing behind; killed, it
 /// leaves `.NAME.PID`.
@@ -24,9 +25,18 @@ impl Draft {
     /// # Errors
     /// Something is there and must not give way; or the system refuses.
     pub fn begin(path: &Path, force: bool) -> io::Result<(Self, File)> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        if !force && path.symlink_metadata().is_ok() {
-            return Err(taken());
+        let wrong = |what: &str| io::Error::new(io::ErrorKind::InvalidInput, what);
+        let name = path.file_name().ok_or_else(|| wrong("not the name of a file"))?;
+        let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if is_log(parent.unwrap_or(Path::new("."))) {
+            return Err(wrong("in a log's directory; nothing else is written there"));
+        }
+        match path.symlink_metadata() {
+            Ok(_) if !force => return Err(taken()),
+            Ok(meta) if !meta.is_file() => {
+                return Err(wrong("is there already, and no plain file: it is not replaced"));
+            }
+            Ok(_) | Err(_) => {}
         }
         let mut hidden = OsString::from(".");
         hidden.push(name);
@@ -111,5 +121,17 @@ mod tests {
         let (draft, file) = Draft::begin(&late, true).unwrap();
         draft.publish(file).unwrap();
         assert_eq!((fs::read(&late).unwrap(), count()), (Vec::new(), 2));
+
+        // A link, a directory, anything in a log: none gives way.
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&late, &link).unwrap();
+        for path in [&link, dir.path()] {
+            assert!(Draft::begin(path, true).is_err(), "{}", path.display());
+        }
+        let segment = dir.path().join("00000001.seg");
+        fs::write(&segment, "a log's").unwrap();
+        assert!(Draft::begin(&segment, true).is_err());
+        assert!(Draft::begin(&dir.path().join("new.csv"), true).is_err());
+        assert_eq!(fs::read(&segment).unwrap(), b"a log's");
     }
 }

@@ -164,14 +164,6 @@ const SLACK_NANOS: i64 = 14 * 86_400 * 1_000_000_000;
 /// # Errors
 /// [`RunError`]. Whatever was recorded before stays in the log.
 pub fn run(args: &RunArgs) -> Result<(), RunError> {
-    match play_and_tell(args) {
-        // Whoever reads has seen enough: the run and its log are complete.
-        Err(RunError::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        outcome => outcome,
-    }
-}
-
-fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
     let config = match &args.config {
         Some(path) => Config::load(path)?,
         None => Config::embedded_default(),
@@ -191,7 +183,7 @@ fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
         Some(dir) => dir.clone(),
         None => default_dir()?,
     };
-    let mut out = io::stdout().lock();
+    let mut out = Heard(io::stdout().lock());
     if !args.json {
         report::heading(&mut out, (&config, &settings), &source, &bars)?;
     }
@@ -199,6 +191,25 @@ fn play_and_tell(args: &RunArgs) -> Result<(), RunError> {
     let stage = Stage { config: &config, settings, timeline, pace, dir: &dir, args };
     let played = play(stage, Switches::of(args, &config)?, &mut out)?;
     finish(args, &played, &dir, &mut out)
+}
+
+/// Somebody who may stop listening: the run goes on all the same.
+struct Heard<W>(W);
+
+impl<W: Write> Write for Heard<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self.0.write(bytes) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(bytes.len()),
+            written => written,
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self.0.flush() {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            flushed => flushed,
+        }
+    }
 }
 
 fn pace(args: &RunArgs, config: &Config) -> Result<Pace, RunError> {
