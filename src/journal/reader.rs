@@ -576,7 +576,7 @@ impl LogReader {
         let mut buffer = vec![0; BUFFER_SIZE];
         let mut at = from;
         loop {
-            // A hole is zeros, however large a stranger has made it. Whole slots, as from `from` on.
+            // A hole is zeros, however large a stranger has made it: on to the slot behind it.
             let data = next_data(file, at);
             if data > at {
                 prev_crc = 0;
