@@ -697,8 +697,8 @@ fn missing(dir: &Path, id: u64) -> ReadError {
     let path = dir.join(segment_name(id));
     match ArchivedNote::read(dir) {
         Ok(Some(ArchivedNote { last, place })) if last >= id => {
-            let why = "what is here does not follow without it".to_owned();
-            ReadError::Archived { path, place, why }
+            let why = "what follows was not read (begin again, if it was here a moment ago)";
+            ReadError::Archived { path, place, why: why.to_owned() }
         }
         Ok(_) | Err(_) => ReadError::MissingSegment { path },
     }

@@ -15,5 +15,6 @@ pub(super) fn salvage(dir: &Path, new_dir: &Path, out: &mut impl Write) -> Resul
     table.row(&["now in", &clean(&new_dir.display().to_string())]);
     table.write(out)?;
     writeln!(out, "what followed the damage is in the old log alone, which is as it was")?;
+    writeln!(out, "the new log has seals of its own: a root that was kept is one of the old log")?;
     Ok(())
 }

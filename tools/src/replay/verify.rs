@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::Path;
 use trade_engine::event::{Body, DECIDE_VERSION, Event, Record};
 use trade_engine::journal::verdict::MarkSource;
-use trade_engine::journal::{LogEnd, LogReader, Seal, Seals, Tail, check_seals, layout};
+use trade_engine::journal::{LogEnd, LogReader, ReadError, Seal, Seals, Tail, check_seals, layout};
 use trade_engine::replay::Redecide;
 
 #[derive(Default)]
@@ -30,7 +30,19 @@ enum Again {
     Other { decide_version: u32, from_seq: u64 },
 }
 
+/// What is archived while it is read is no damage: the proof begins again, with what is here then.
 pub(super) fn verify(dir: &Path, root: Option<Seal>, out: &mut impl Write) -> Result<(), LogError> {
+    let first = || LogReader::open(dir).map(|reader| reader.first_seq()).ok();
+    loop {
+        let before = first();
+        match prove(dir, root, out) {
+            Err(LogError::Read(ReadError::Archived { .. })) if first() > before => {}
+            proved => return proved,
+        }
+    }
+}
+
+fn prove(dir: &Path, root: Option<Seal>, out: &mut impl Write) -> Result<(), LogError> {
     let mut walk = Walk::open(dir)?;
     let mut counts = Counts { in_front: in_front(dir, &walk)?, ..Counts::default() };
     let mut again = Again::Going(Box::new(
