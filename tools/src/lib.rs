@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 pub mod check_config;
-
+pub mod doctor;
 pub mod export;
 pub mod feed;
 pub mod limits;

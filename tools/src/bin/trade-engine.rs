@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use trade_engine_tools::check_config::check_config;
+use trade_engine_tools::doctor::{DoctorArgs, doctor};
 use trade_engine_tools::run::halt_file::HaltFile;
 use trade_engine_tools::run::{RunArgs, run, socket};
 use trade_engine_tools::text::{clean, usage};
@@ -34,6 +35,8 @@ enum Command {
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },
+    /// Looks at this machine and says what spoils latency or durability, and what to change.
+    Doctor(DoctorArgs),
     /// Halts every run that has this halt file, now and when it starts.
     Halt {
         /// The halt file.
@@ -83,10 +86,9 @@ fn main() -> ExitCode {
         Some(Command::Run(args)) => run(&args).map_err(|error| error.to_string()),
         Some(Command::Venue(args)) => serve(&args),
         Some(Command::CheckConfig { file }) => {
-            // Whoever closes the pipe has read enough.
-            let show = |understood: String| drop(io::stdout().write_all(understood.as_bytes()));
-            check_config(&file).map(show).map_err(|error| error.to_string())
+            check_config(&file).map(|text| show(&text)).map_err(|error| error.to_string())
         }
+        Some(Command::Doctor(args)) => doctor(&args).map(|text| show(&text)),
         Some(Command::Halt { file, reason }) => HaltFile::new(&file)
             .set(&reason)
             .map(drop)
@@ -102,6 +104,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Whoever closes the pipe has read enough.
+fn show(text: &str) {
+    let _ = io::stdout().write_all(text.as_bytes());
 }
 
 /// Lines of another program, each without what could move a cursor.
