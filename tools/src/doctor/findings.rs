@@ -299,7 +299,7 @@ fn swap(host: &Host) -> Finding {
         count => Finding::change(
             name,
             format!("{count} in use"),
-            "swapoff -a: the engine's memory is touched once, and must stay where it is",
+            "swapoff -a: a page of the engine's memory that is gone costs a disk's time",
         ),
     }
 }
