@@ -36,6 +36,14 @@ pub struct OrderBook {
     used: usize,
 }
 
+/// An empty queue of so many places, all of which have been written: the kernel backs a page when
+/// it is first written, and that must not be under an order.
+fn touched(places: usize) -> VecDeque<SlotKey> {
+    let mut queue = VecDeque::from(vec![SlotKey { index: 0, generation: u32::MAX }; places]);
+    queue.clear();
+    queue
+}
+
 impl OrderBook {
     /// Room for `orders_max` orders; the last memory it takes.
     pub fn new(orders_max: usize) -> Self {
@@ -45,7 +53,7 @@ impl OrderBook {
         Self {
             slots: vec![empty; orders_max],
             free: (0..count).rev().collect(),
-            finished: VecDeque::with_capacity(orders_max),
+            finished: touched(orders_max),
             ids: Table::new(orders_max),
             used: 0,
         }

@@ -4,12 +4,13 @@
 //! flood of signals nor a strategy that is stuck can keep them from being heard. A kill is a word
 //! in memory besides: it closes the gate for new orders even while the engine itself does not turn.
 
+use super::ring::ring;
 use super::shared::Shared;
 use super::wire::Command;
 use crate::input::{Input, Subject, text_inputs};
 use crate::limits::{REASON_BYTES_MAX, REASON_PARTS_MAX};
 use crate::order::ClOrdId;
-use rtrb::{Consumer, Producer, RingBuffer};
+use rtrb::{Consumer, Producer};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError};
 
 /// Records in the ring: commands come from people.
@@ -48,7 +49,7 @@ impl std::error::Error for ControlError {}
 impl Control {
     /// The two ends: whoever commands, and the engine.
     pub fn new(shared: Shared) -> (Self, Consumer<Command>) {
-        let (commands, taken) = RingBuffer::new(CONTROL_RING);
+        let (commands, taken) = ring(CONTROL_RING, Command { kills: 0, input: Input::Timer {} });
         (Self { shared, ring: Arc::new(Mutex::new(commands)) }, taken)
     }
 

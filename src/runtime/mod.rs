@@ -23,6 +23,7 @@ mod journal_loop;
 mod lag;
 mod latency;
 mod pin;
+mod ring;
 mod settings;
 mod shared;
 mod wire;
@@ -40,6 +41,7 @@ pub use journal_loop::JournalLoop;
 pub use lag::Lag;
 pub use latency::{Latencies, Percentiles, Stage};
 pub use pin::{Cores, Layout, pin};
+pub use ring::ring;
 pub use settings::RuntimeSettings;
 pub use shared::{Halt, Shared};
 pub use wire::{Command, Dispatch, Feedback, Inbound, ToBroker, ToEngine};
@@ -52,7 +54,6 @@ use crate::journal::{Journal, JournalError};
 use crate::resume::Resumed;
 use crate::settings::Settings;
 use crate::units::Ts;
-use rtrb::RingBuffer;
 use std::thread::{Builder, JoinHandle};
 
 /// Messages in the rings of inputs, reports and positions: a burst of the open. The ring of orders
@@ -200,11 +201,11 @@ fn launch(engine: Engine, journal: Journal, around: Around) -> Result<Running, S
     if let Some(reason) = halted {
         control.kill(&reason);
     }
-    let (inputs_in, inputs_out) = RingBuffer::new(MESSAGE_RING);
-    let (reports_in, reports_out) = RingBuffer::new(MESSAGE_RING);
-    let (orders_in, orders_out) = RingBuffer::new(orders_ring);
-    let (feedback_in, feedback_out) = RingBuffer::new(MESSAGE_RING);
-    let (records_in, records_out) = RingBuffer::new(runtime.event_ring_slots);
+    let (inputs_in, inputs_out) = ring(MESSAGE_RING, Inbound::EMPTY);
+    let (reports_in, reports_out) = ring(MESSAGE_RING, Inbound::EMPTY);
+    let (orders_in, orders_out) = ring(orders_ring, ToBroker::EMPTY);
+    let (feedback_in, feedback_out) = ring(MESSAGE_RING, Feedback::Probe);
+    let (records_in, records_out) = ring(runtime.event_ring_slots, [0; 8]);
 
     let ends = HotEnds {
         control: commands,

@@ -17,6 +17,11 @@ pub struct Inbound {
     pub message: ToEngine,
 }
 
+impl Inbound {
+    /// For a place in a ring that holds none yet.
+    pub const EMPTY: Self = Self { ts: Ts(0), sent: 0, message: ToEngine::Probe };
+}
+
 /// What an [`Inbound`] carries.
 #[derive(Clone, Copy, Debug)]
 pub enum ToEngine {
@@ -49,6 +54,11 @@ pub struct ToBroker {
     pub sent: u64,
     /// What it is.
     pub message: Dispatch,
+}
+
+impl ToBroker {
+    /// For a place in a ring that holds none yet.
+    pub const EMPTY: Self = Self { arrival: 0, sent: 0, message: Dispatch::Barrier(0) };
 }
 
 /// What a [`ToBroker`] carries.
