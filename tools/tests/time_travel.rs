@@ -6,8 +6,11 @@
 //! and a half gigabytes, under `TMPDIR`) with the real engine, and prints how long answers take, and
 //! how long a restart.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use trade_engine::broker::{Broker, Reports, SimSettings, SimulatedBroker};
 use trade_engine::config::canonical;
@@ -20,7 +23,9 @@ use trade_engine::limits::{EXECUTIONS_MAX, PRICE_SCALE};
 use trade_engine::order::{ClOrdId, Flags, OrdType, Tif};
 use trade_engine::resume::take_up;
 use trade_engine::settings::Settings;
+use trade_engine::snapshot::{self, UpTo};
 use trade_engine::units::{Price, Qty, Side, Ts};
+use trade_engine_tools::snapshots::SnapshotThread;
 
 const SYMBOLS: [&str; 4] = ["ES", "NQ", "CL", "GC"];
 /// Nanoseconds from one input to the next.
@@ -216,4 +221,42 @@ fn any_time_is_had_from_the_nearest_snapshot() {
     let recovered = take_up(&dir, options).expect("its own log");
     println!("taken up again in {:.1?}", begun.elapsed());
     assert_eq!(recovered.state().account().pnl(), pnl);
+}
+
+/// What the snapshots' thread has said.
+static SAID: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+/// Somebody else was at it when the first was due: it is said, and the next time all are made.
+#[test]
+fn a_snapshot_that_could_not_be_made_is_made_the_next_time() {
+    let parent = tempfile::tempdir().expect("a directory to write in");
+    let dir = parent.path().join("log");
+    let mut plant = Plant::new(&dir, 40_000);
+    plant.run(40_000);
+    plant.journal.close().expect("a disk");
+    let busy = File::create(dir.join(snapshot::TEMPORARY_NAME)).expect("a disk");
+    busy.try_lock().expect("it is ours");
+    let written = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&written);
+    let say = |what: &str| SAID.lock().expect("nobody panics").push(what.to_owned());
+    let thread =
+        SnapshotThread::start(dir.clone(), 10_000, None, move || seen.load(Ordering::Relaxed), say);
+    let thread = thread.expect("a thread");
+    // Past whatever is due next, however late the thread looks.
+    let until = |what: &str, is_so: &dyn Fn() -> bool| {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < Duration::from_secs(120), "never: {what}");
+            written.fetch_add(100, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    };
+    until("it says so", &|| !SAID.lock().expect("nobody panics").is_empty());
+    drop(busy);
+    let made = || snapshot::list(&dir, UpTo::End).expect("a directory").len();
+    until("they are made", &|| made() == 4);
+    drop(thread);
+    let said = SAID.lock().expect("nobody panics").clone();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].starts_with("no snapshot for now: "), "{said:?}");
 }
