@@ -256,7 +256,9 @@ fn a_run_archives_what_may_go() {
     assert!(begins.contains(&old.canonicalize().unwrap().display().to_string()), "{begins}");
     assert_eq!(fs::metadata(&old).unwrap().permissions().mode() & 0o777, 0o700);
     let (here, there) = (segments(&log), segments(&old));
-    assert_eq!([there.as_slice(), &here].concat(), segments(&place.path("whole")));
+    // How many, hangs on how often there was time for a sync: each leaves a mark in the log.
+    let all = [there.as_slice(), &here].concat();
+    assert!(all.iter().copied().eq(1..=all.len() as u64), "{all:?}");
     assert!(here.len() >= 4 && !there.is_empty(), "{here:?} {there:?}");
     let said = good(&replay(&["verify"], &log));
     assert!(said.contains("\ngood, from record "), "{said}");
