@@ -151,14 +151,16 @@ fn follow(
     loop {
         let is_last = is_over.load(Ordering::Acquire);
         if written() >= due {
-            due = match write_due(dir, every, &mut maker, say) {
-                Ok(due) => due,
-                Err(error) => {
-                    say(&format!("no snapshot for now: {error}"));
-                    maker = None;
-                    next_due(written(), every)
-                }
+            let made = if has_room(dir) {
+                write_due(dir, every, &mut maker, say).map_err(|error| error.to_string())
+            } else {
+                Err("the disk has room for the log alone".to_owned())
             };
+            due = made.unwrap_or_else(|why| {
+                say(&format!("no snapshot for now: {why}"));
+                maker = None;
+                next_due(written(), every)
+            });
             if let Some(keeper) = keeper.as_ref().filter(|_| !is_last) {
                 keeper.archive(dir, say);
             }
@@ -196,10 +198,6 @@ fn write_due(
         Some(maker) => maker,
         None => maker.insert(SnapshotMaker::open(dir, every, say)?),
     };
-    if !has_room(dir) {
-        say("no snapshot for now: the disk has room for the log alone");
-        return Ok(next_due(maker.due(), every));
-    }
     while maker.write_next()?.is_some() {}
     Ok(maker.due())
 }

@@ -127,7 +127,7 @@ fn ticks(host: &Host, core: usize) -> Finding {
     Finding::change(
         name,
         "on for the engine's core",
-        format!("boot with nohz_full={core}: each tick stops the engine for microseconds"),
+        format!("boot with nohz_full={core}: each tick stops the engine"),
     )
 }
 
@@ -267,7 +267,7 @@ fn virtual_machine(host: &Host) -> Finding {
     Finding::change(
         name,
         "yes",
-        "use bare metal: a host takes cores away for milliseconds, and no setting here stops it",
+        "use bare metal: a host takes cores away, and no setting here stops it",
     )
 }
 
