@@ -17,6 +17,7 @@ use crate::journal::synced::SyncedFile;
 use crate::journal::verdict::MarkSource;
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -175,17 +176,7 @@ fn save_rest(dir: &LogDir, file: &File, at: Position, end: u64) -> Result<PathBu
     let name = free_cut_name(dir, at);
     let path = dir.file_path(&name);
     let copy = dir.create_file(&name)?;
-    let mut buffer = vec![0; BUFFER_SIZE];
-    let mut offset = at.offset;
-    let mut outcome = Ok(());
-    while offset < end && outcome.is_ok() {
-        let len = usize::try_from(end - offset).map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
-        outcome = file
-            .read_exact_at(&mut buffer[..len], offset)
-            .and_then(|()| copy.write_all_at(&buffer[..len], offset - at.offset));
-        offset += u64::try_from(len).expect("a buffer is small");
-    }
-    outcome
+    copy_bytes(file, at.offset..end, &copy, 0)
         .and_then(|()| dir.sync_all(&name, &copy))
         .map_err(|source| io_error(&path, "write", source))?;
     Ok(path)
@@ -222,13 +213,18 @@ fn last_byte(file: &File, from: u64) -> io::Result<u64> {
 /// Writes what a file has from `from` to `to`, or its end, over itself.
 fn write_again(file: &File, from: u64, to: Option<u64>) -> io::Result<()> {
     let size = file.metadata()?.len();
-    let end = to.map_or(size, |to| to.min(size));
+    copy_bytes(file, from..to.map_or(size, |to| to.min(size)), file, from)
+}
+
+/// Writes a range of a file into one, from `offset` of that on: another, or itself.
+fn copy_bytes(from: &File, range: Range<u64>, to: &File, offset: u64) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_SIZE];
-    let mut at = from;
-    while at < end {
-        let len = usize::try_from(end - at).map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
-        file.read_exact_at(&mut buffer[..len], at)?;
-        file.write_all_at(&buffer[..len], at)?;
+    let mut at = range.start;
+    while at < range.end {
+        let rest = usize::try_from(range.end - at);
+        let len = rest.map_or(BUFFER_SIZE, |rest| rest.min(BUFFER_SIZE));
+        from.read_exact_at(&mut buffer[..len], at)?;
+        to.write_all_at(&buffer[..len], offset + (at - range.start))?;
         at += u64::try_from(len).expect("a buffer is small");
     }
     Ok(())
